@@ -1,0 +1,54 @@
+"""Settings: where things live and how much a hostile file may cost.
+
+Environment variables with the prefix `SORAKIT_` override the defaults (`SORAKIT_HOME`,
+`SORAKIT_REGISTRY_URL`, `SORAKIT_LIMITS__MAX_BOXES`, …). Nothing is created on import.
+"""
+
+from pathlib import Path
+
+from platformdirs import user_data_path
+from pydantic import BaseModel, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+__all__ = ["Limits", "Settings"]
+
+
+class Limits(BaseModel):
+    """Bounds on what one foreign file may cost."""
+
+    max_bytes: int = Field(8 << 30, description="file size")
+    max_boxes: int = Field(20_000, description="ISO-BMFF boxes; reading them is quadratic in C2PA readers")
+    max_pixels: int = Field(4096 * 4096, description="one frame's pixels")
+    max_duration: float = Field(4 * 3600, description="seconds of video")
+    memory_bytes: int = Field(3 << 30, description="address space beyond start-up of the parsing child")
+    probe_seconds: float = Field(10, description="wall time to open and describe a file")
+    check_seconds: float = Field(120, description="wall time for all of a check")
+    transcode_factor: float = Field(60, description="wall seconds allowed per second of video, plus 120")
+
+
+class Settings(BaseSettings):
+    """What the kit needs to know about this machine and its user."""
+
+    model_config = SettingsConfigDict(env_prefix="SORAKIT_", env_nested_delimiter="__", extra="ignore")
+
+    home: Path = Field(default_factory=lambda: user_data_path("sorakit"))
+    registry_url: str | None = None
+    limits: Limits = Limits()
+    crf: int = Field(18, ge=0, le=51, description="x264 constant rate factor of published files")
+    preset: str = Field("medium", description="x264 preset of published files")
+    psnr: float = Field(43.0, ge=38, le=55, description="luma PSNR of the watermark, dB")
+
+    @property
+    def keys_dir(self) -> Path:
+        """Signing keys and the development CA, mode 0700."""
+        return self.home / "keys"
+
+    @property
+    def trust_dir(self) -> Path:
+        """PEM files of C2PA trust anchors that this user accepts."""
+        return self.home / "trust"
+
+    @property
+    def database_url(self) -> str:
+        """The registry's SQLAlchemy URL."""
+        return self.registry_url or f"sqlite:///{self.home / 'registry.db'}"

@@ -1,0 +1,1 @@
+"""Objective, ODE solvers and guidance."""

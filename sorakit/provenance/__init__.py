@@ -1,0 +1,1 @@
+"""C2PA: keys, manifests, signing, verifying."""

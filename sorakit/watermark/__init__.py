@@ -1,0 +1,1 @@
+"""Invisible marks on the luma plane."""

@@ -1,0 +1,38 @@
+"""The `Watermark` protocol: what a scheme must offer to be used by `publish` and `check`.
+
+In: stored luma planes. Out: marked planes, or evidence. Schemes never see RGB, files or codecs.
+"""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from sorakit.types import FrameGeometry, Luma, LumaFilter, WatermarkEvidence
+
+__all__ = ["PUBLIC_KEY", "Watermark"]
+
+PUBLIC_KEY = b"sorakit-public-1"
+"""The pattern key that anyone may read (and so also write: the signature, not the mark, proves who)."""
+
+
+class Watermark(Protocol):
+    """A blind, keyed video watermark on the luma plane."""
+
+    @property
+    def name(self) -> str:
+        """Algorithm name as it stands in the soft-binding assertion (reverse-DNS)."""
+        ...
+
+    @property
+    def payload_bits(self) -> int:
+        """Size of the payload that `embedder` takes."""
+        ...
+
+    def embedder(
+        self, geometry: FrameGeometry, payload: int, *, key: bytes = PUBLIC_KEY, psnr: float = 43.0
+    ) -> LumaFilter:
+        """A filter that marks successive stored luma planes of one video in display order."""
+        ...
+
+    def detect(self, frames: Iterable[Luma], *, key: bytes = PUBLIC_KEY) -> WatermarkEvidence:
+        """Evidence from display-oriented, square-pixel 8-bit luma frames sampled over one video."""
+        ...

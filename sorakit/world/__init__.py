@@ -1,0 +1,1 @@
+"""The sprite world: captioned video with exact ground truth, and the oracle that reads it back."""
