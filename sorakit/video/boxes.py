@@ -1,0 +1,130 @@
+"""Walk the boxes of an ISO-BMFF file (MP4, MOV, M4V, HEIC) without reading their contents.
+
+In: an open binary file and bounds. Out: what boxes there are, counted. Standard: ISO/IEC 14496-12, 4.2.
+The walk exists because readers of C2PA manifests take time quadratic in the number of boxes: 40,000 empty
+`free` boxes (320 kB) stop such a reader for 16 s, so they have to be counted before anyone parses them.
+"""
+
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+from sorakit.errors import InputError, LimitError
+
+__all__ = ["BoxCensus", "walk_boxes"]
+
+CONTAINERS = frozenset(
+    b"moov trak mdia minf stbl edts dinf udta mvex moof traf mfra sinf schi gmhd iprp ipco tref strk strd "
+    b"meco paen fiin rinf hnti hinf ilst jumb".split()
+)
+"""Boxes that hold nothing but boxes."""
+
+FULL_CONTAINERS = {b"meta": 4, b"iref": 4}
+"""Boxes that hold boxes after a few bytes of their own."""
+
+MAX_DEPTH = 16
+
+
+@dataclass(slots=True)
+class BoxCensus:
+    """What a walk saw: the number of boxes at all depths, and the types at the top."""
+
+    count: int = 0
+    top: set[bytes] = field(default_factory=set)
+    brand: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class _Box:
+    kind: bytes
+    start: int
+    body: int
+    end: int
+
+
+def walk_boxes(file: BinaryIO, size: int, *, max_boxes: int) -> BoxCensus:
+    r"""Count boxes at every depth and see that none reaches past its parent.
+
+    `size` is the file's length, bytes. Reads 16 bytes a box. Raises `LimitError` above `max_boxes` boxes or
+    16 levels, `InputError` where a top-level box says it is longer than the file (a cut-off download).
+
+    >>> import io
+    >>> walk_boxes(io.BytesIO(b"\0\0\0\x08free" * 3), 24, max_boxes=10).count
+    3
+    """
+    census = BoxCensus()
+    pending = [(0, size, 0)]
+    while pending:
+        position, end, depth = pending.pop()
+        while position + 8 <= end:
+            box = _read_header(file, position, end, depth)
+            if box is None:
+                break  # padding or foreign bytes: other readers stop here too
+            census.count += 1
+            if census.count > max_boxes:
+                raise LimitError(
+                    f"file has more than {max_boxes} boxes, as no ordinary video has; "
+                    "re-mux it, or raise SORAKIT_LIMITS__MAX_BOXES if you trust it"
+                )
+            if depth == 0:
+                _note_top(file, box, census)
+            inside = _inside(file, box)
+            if inside is not None:
+                if depth >= MAX_DEPTH:
+                    raise LimitError(f"boxes are nested more than {MAX_DEPTH} deep, as in no ordinary video")
+                pending.append((inside, box.end, depth + 1))
+            position = box.end
+    return census
+
+
+def _read_header(file: BinaryIO, position: int, end: int, depth: int) -> _Box | None:
+    file.seek(position)
+    head = file.read(16)
+    length, kind, body = int.from_bytes(head[:4], "big"), head[4:8], position + 8
+    if length == 1:
+        if len(head) < 16:
+            return None
+        length, body = int.from_bytes(head[8:16], "big"), position + 16
+    elif length == 0:
+        length = end - position
+    stop = position + length
+    if stop < body:
+        if depth == 0 and position == 0:
+            raise InputError(f"the first box is broken (length {length}); the file is damaged")
+        return None
+    if stop > end:
+        if depth == 0 and not _plausible(kind):
+            return None
+        if depth == 0:
+            raise InputError(
+                f"the file is cut off: box `{kind.decode('latin-1')}` should end at byte {stop}, "
+                f"the file ends at {end}; copy or download it again"
+            )
+        stop = end
+    return _Box(kind, position, body, stop)
+
+
+def _plausible(kind: bytes) -> bool:
+    """Four printable characters (Apple's begin with ©, 0xA9): a box, and not bytes appended to a file."""
+    return len(kind) == 4 and all(0x20 <= byte < 0x7F or byte == 0xA9 for byte in kind)
+
+
+def _inside(file: BinaryIO, box: _Box) -> int | None:
+    """Where the children of a box begin, or None when it has none."""
+    if box.kind in CONTAINERS:
+        return box.body
+    skip = FULL_CONTAINERS.get(box.kind)
+    if skip is None:
+        return None
+    if box.kind == b"meta":
+        # QuickTime's `meta` has no version field: its first child's type then stands where ISO's ends.
+        file.seek(box.body)
+        if file.read(8)[4:8] == b"hdlr":
+            return box.body
+    return box.body + skip
+
+
+def _note_top(file: BinaryIO, box: _Box, census: BoxCensus) -> None:
+    census.top.add(box.kind)
+    if box.kind == b"ftyp" and not census.brand:
+        file.seek(box.body)
+        census.brand = file.read(4)
