@@ -49,7 +49,7 @@ class SourceType(StrEnum):
 
     GENERATED = "trainedAlgorithmicMedia"
     EDITED = "compositeWithTrainedAlgorithmicMedia"
-    COMPOSITE = "composite"
+    COMPOSITE = "compositeSynthetic"
 
 
 class Decision(StrEnum):

@@ -1,0 +1,1 @@
+"""Detectors of synthetic video. What one must offer is in `detectors.base`."""

@@ -1,0 +1,71 @@
+"""The `sorakit` program: gathers the commands, turns the kit's errors into one line and an exit code."""
+
+import os
+import signal
+import sys
+from types import FrameType
+from typing import NoReturn
+
+import typer
+
+from sorakit import __version__
+from sorakit.cli import check, demo, doctor, generate, keys, mark, registry
+from sorakit.cli.ui import console
+from sorakit.errors import SorakitError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="sorakit",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help="Make AI video, mark it so that the mark survives, and check any video for what made it.",
+)
+app.command()(generate.generate)
+app.command()(mark.mark)
+app.command()(check.check)
+app.command()(demo.demo)
+app.command()(doctor.doctor)
+app.add_typer(keys.app, name="keys")
+app.add_typer(registry.app, name="registry")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version and leave."
+    ),
+) -> None:
+    """Options before the command."""
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
+    """End as Ctrl-C does, so that temporary files go away."""
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """Entry point of the `sorakit` script."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        app(standalone_mode=True)
+    except SorakitError as e:
+        console.print(f"[bold red]error:[/] {_one_line(e)}", markup=True)
+        sys.exit(e.exit_code)
+    except KeyboardInterrupt:
+        console.print("stopped; nothing was written")
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()).replace("[", r"\[")

@@ -1,0 +1,72 @@
+"""What the guarded child reads from one foreign file: credential, mark, labels, hash, fingerprint.
+
+In: a request that was JSON. Out: a JSON object; `Findings` is its typed form on the other side.
+Runs in the child process of `video.guard.run_guarded`, never in the process that holds keys or a registry.
+"""
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from sorakit.provenance.labels import read_aigc
+from sorakit.provenance.trust import Trust
+from sorakit.provenance.verify import read_credential
+from sorakit.registry.fingerprint import Fingerprint, fingerprint
+from sorakit.types import LabelEvidence, Progress, ProvenanceEvidence, WatermarkEvidence
+from sorakit.video.probe import probe
+from sorakit.video.read import read_luma
+from sorakit.watermark.video import FRAMES_WANTED, VideoWatermark
+
+__all__ = ["Findings", "inspect_file"]
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """Everything the child found; validated again by the parent, since the child read hostile bytes."""
+
+    sha256: str
+    provenance: ProvenanceEvidence = field(default_factory=ProvenanceEvidence)
+    watermark: WatermarkEvidence = field(default_factory=WatermarkEvidence)
+    labels: LabelEvidence = field(default_factory=LabelEvidence)
+    store_sha256: str | None = None
+    fingerprint: Fingerprint | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready form."""
+        out: dict[str, Any] = _FINDINGS.dump_python(self, mode="json")
+        return out
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "Findings":
+        """Parse and validate the child's answer."""
+        return _FINDINGS.validate_python(data)
+
+
+def inspect_file(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Read all evidence that one file carries in itself."""
+    path = Path(request["path"])
+    progress("credential", 0.0)
+    credential = read_credential(path, Trust.from_json(request["trust"]))
+    info = probe(path)
+    progress("watermark", 0.2)
+    mark = WatermarkEvidence()
+    seen = None
+    if info.kind == "video":
+        mark = VideoWatermark().detect(y for _, y in read_luma(path, max_frames=FRAMES_WANTED))
+    if mark.found:
+        progress("fingerprint", 0.8)
+        seen = fingerprint(read_luma(path, max_frames=FRAMES_WANTED))
+    with path.open("rb") as f:
+        digest = hashlib.file_digest(f, "sha256").hexdigest()
+    labels = LabelEvidence(
+        aigc=read_aigc(info.metadata), iptc=credential.provenance.digital_source_type
+    )
+    return Findings(
+        digest, credential.provenance, mark, labels, credential.store_sha256, seen
+    ).to_json()
+
+
+_FINDINGS = TypeAdapter(Findings)

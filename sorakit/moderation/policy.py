@@ -1,0 +1,107 @@
+"""The default policy: from all layers' evidence to one decision with its reasons.
+
+In: `Evidence`. Out: `Decision` and plain sentences. The order is that of the `Decision` enum: a broken
+credential first, then disagreement, then what declares AI, then what only suggests it. A missing
+credential is evidence of nothing.
+"""
+
+from collections.abc import Callable
+
+from sorakit.types import Decision, Evidence
+
+__all__ = ["POLICY", "decide"]
+
+POLICY = "default@1"
+
+Rule = Callable[[Evidence], str | None]
+
+
+def _tampered(e: Evidence) -> str | None:
+    if e.provenance.state != "tampered":
+        return None
+    return "The credential does not fit the file: " + "; ".join(e.provenance.problems) + "."
+
+
+def _conflict(e: Evidence) -> str | None:
+    p = e.provenance
+    if p.state not in ("trusted", "valid_untrusted"):
+        return None
+    if p.state == "trusted" and p.declares_capture and e.watermark.found:
+        return "A trusted credential declares a capture, yet the picture carries a mark of generated video."
+    if e.recovery.state == "recovered" and e.recovery.manifest_id != p.manifest_id:
+        return "The credential in the file and the one that its watermark leads to are not the same."
+    return None
+
+
+def _ai_declared(e: Evidence) -> str | None:
+    p = e.provenance
+    if not p.declares_ai:
+        return None
+    if p.state == "trusted":
+        return f"A credential signed by {p.signer}, whom you trust, declares AI generation."
+    if p.state == "valid_untrusted" and e.in_registry:
+        return f"A credential that this registry issued (signer {p.signer}) declares AI generation."
+    return None
+
+
+def _ai_recovered(e: Evidence) -> str | None:
+    if e.recovery.state != "recovered":
+        return None
+    return "The watermark leads to a registered credential, and the picture matches its fingerprint."
+
+
+def _ai_watermarked(e: Evidence) -> str | None:
+    if not e.watermark.found:
+        return None
+    head = f"The watermark decodes (chance of this in unmarked video below 1e{e.watermark.log10_p:.0f})"
+    if e.recovery.state == "no_match":
+        return head + ", but the picture does not match the one it was issued for: the mark may be copied."
+    return head + "; its id is not in this registry."
+
+
+def _authentic_declared(e: Evidence) -> str | None:
+    if e.provenance.state == "trusted" and e.provenance.declares_capture:
+        return f"A credential signed by {e.provenance.signer}, whom you trust, declares a capture."
+    return None
+
+
+def _likely_ai(e: Evidence) -> str | None:
+    if e.provenance.state == "valid_untrusted" and e.provenance.declares_ai:
+        return f"The credential declares AI generation, but nobody you trust vouches for {e.provenance.signer}."
+    if e.detector and e.detector.label == "likely_ai":
+        return f"The detector {e.detector.model} finds it likely generated (p = {e.detector.probability:.2f})."
+    return None
+
+
+def _uncertain(e: Evidence) -> str | None:
+    if e.detector and e.detector.label in ("uncertain", "abstain"):
+        return f"The detector {e.detector.model} cannot tell: " + "; ".join(e.detector.reasons or ["score in the middle"])
+    return None
+
+
+_RULES: tuple[tuple[Decision, Rule], ...] = (
+    (Decision.TAMPERED, _tampered),
+    (Decision.CONFLICT, _conflict),
+    (Decision.AI_DECLARED, _ai_declared),
+    (Decision.AI_RECOVERED, _ai_recovered),
+    (Decision.AI_WATERMARKED, _ai_watermarked),
+    (Decision.AUTHENTIC_DECLARED, _authentic_declared),
+    (Decision.LIKELY_AI, _likely_ai),
+    (Decision.UNCERTAIN, _uncertain),
+)
+
+
+def decide(evidence: Evidence) -> tuple[Decision, list[str]]:
+    """The first decision whose rule holds, its reason first, weaker findings after it.
+
+    >>> decide(Evidence(file="a.mp4", sha256=None))[0]
+    <Decision.NO_EVIDENCE: 'no_evidence'>
+    """
+    if evidence.error:
+        return Decision.ERROR, [evidence.error]
+    held = [(d, r) for d, rule in _RULES if (r := rule(evidence))]
+    if not held:
+        return Decision.NO_EVIDENCE, [
+            "No credential and no mark was found. That says nothing about how the video was made."
+        ]
+    return held[0][0], [r for _, r in held]

@@ -1,0 +1,308 @@
+"""The one door out: watermark, encode, label, sign, read back, register, rename.
+
+In: a `Clip` from a sampler, or any video file. Out: a file that carries a signed C2PA manifest and an
+invisible mark, and a registry row that ties the two. All work happens in a hidden folder beside the output;
+the registry row, with the final file's hash, is committed before the rename. So whatever stops the process,
+an output file is always whole and registered; a failure that Python sees also leaves no row behind.
+"""
+
+import hashlib
+import os
+import shutil
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from sorakit.config import Settings
+from sorakit.errors import OutputError, ProvenanceError, UsageError, WatermarkError
+from sorakit.provenance.keys import Identity, load_identity
+from sorakit.provenance.labels import aigc_label
+from sorakit.provenance.manifest import ManifestSpec, build_manifest
+from sorakit.provenance.prompts import prompt_digest
+from sorakit.provenance.sign import SIGNABLE, sign
+from sorakit.provenance.trust import Trust
+from sorakit.provenance.verify import Credential, read_credential
+from sorakit.registry.fingerprint import fingerprint
+from sorakit.registry.repo import Record, Registry
+from sorakit.types import Clip, Generation, Progress, SourceType
+from sorakit.video.guard import prescan, run_guarded
+from sorakit.video.probe import probe
+from sorakit.video.read import read_luma, read_rgb
+from sorakit.video.write import EncodeSettings, enlarge, write_clip
+from sorakit.watermark.payload import new_payload
+from sorakit.watermark.video import FRAMES_WANTED, VideoWatermark
+
+__all__ = ["Published", "check_output", "publish"]
+
+STEPS = ("mark", "read the mark", "sign", "read the credential", "register", "rename", "confirm")
+"""The steps in order, each reported to `progress` with 0.0 as it begins."""
+
+_WORK = ".sorakit-"
+_STALE_SECONDS = 24 * 3600
+_THUMBNAIL_SIDE = 320
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What left the kit. `psnr`: luma PSNR of the mark before encoding, dB."""
+
+    path: Path
+    sha256: str
+    manifest_id: str
+    payload: str
+    psnr: float
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The object that `sorakit mark --json` prints."""
+        return {
+            "file": str(self.path),
+            "sha256": self.sha256,
+            "manifest_id": self.manifest_id,
+            "payload": self.payload,
+            "psnr": round(self.psnr, 2),
+            "notes": list(self.notes),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Marked:
+    payload: str
+    psnr: float
+    notes: tuple[str, ...] = ()
+
+
+def publish(
+    source: Clip | Path,
+    output: Path,
+    *,
+    source_type: SourceType = SourceType.GENERATED,
+    generation: Generation | None = None,
+    disclose_prompt: bool = False,
+    overwrite: bool = False,
+    settings: Settings | None = None,
+    progress: Progress | None = None,
+) -> Published:
+    """Mark, sign and register `source`, and put it at `output` in one atomic step.
+
+    `source_type` and `generation` say what a *file* is and what made it; a `Clip` brings its own.
+    Raises one of the kit's errors; then no output file and no registry row exist.
+
+    >>> publish(Path("clip.mp4"), Path("marked.mp4"))  # doctest: +SKIP
+    """
+    settings = settings or Settings()
+    report = progress or (lambda step, share: None)
+    check_output(output, overwrite=overwrite, source=source)
+    identity = load_identity(settings.keys_dir)
+    unique_id = str(uuid.uuid4())
+    with _workplace(output) as work:
+        marked_path, signed = work / f"marked{output.suffix}", work / f"signed{output.suffix}"
+        report("mark", 0.0)
+        made = _mark_clip if isinstance(source, Clip) else _mark_file
+        marked = made(source, marked_path, unique_id, settings, report)  # type: ignore[operator]
+        report("read the mark", 0.0)
+        _must_read_back(marked_path, marked.payload)
+        report("sign", 0.0)
+        if isinstance(source, Clip):
+            generation, source_type = source.generation, SourceType.GENERATED
+        spec = ManifestSpec(
+            title=output.name,
+            kind="generated" if isinstance(source, Clip) else "marked",
+            unique_id=unique_id,
+            source_type=source_type,
+            generation=generation,
+            payload_hex=marked.payload,
+            algorithm=VideoWatermark().name,
+            prompt_digest=_digest(settings, generation),
+            disclose_prompt=disclose_prompt,
+        )
+        parent = None if isinstance(source, Clip) else source
+        store = sign(
+            marked_path,
+            signed,
+            build_manifest(spec),
+            identity,
+            thumbnail=_thumbnail(marked_path),
+            parent=parent,
+        )
+        report("read the credential", 0.0)
+        credential = _must_verify(signed, identity, marked.payload, settings)
+        record = _record(spec, credential, store, marked_path, signed)
+        marked_path.unlink()
+        _register_and_rename(record, signed, output, settings, report, overwrite=overwrite)
+    return Published(output, record.file_sha256, record.manifest_id, marked.payload, marked.psnr, marked.notes)
+
+
+def check_output(output: Path, *, overwrite: bool, source: Clip | Path | None = None) -> None:
+    """Refuse an output that could not be written at the end, before any work is done."""
+    if output.suffix.lower() not in SIGNABLE:
+        raise UsageError(f"`output` must end in {', '.join(SIGNABLE)}, got {output.name}")
+    if not output.parent.is_dir():
+        raise OutputError(f"the folder {output.parent} does not exist; make it first")
+    if not os.access(output.parent, os.W_OK):
+        raise OutputError(f"no permission to write into {output.parent}; choose another folder")
+    if output.is_dir():
+        raise OutputError(f"{output} is a folder; name a file in it")
+    if not output.exists():
+        return
+    if isinstance(source, Path) and source.exists() and output.samefile(source):
+        raise UsageError(f"`output` must be another file than the input, got {output} for both")
+    if not overwrite:
+        raise UsageError(f"{output} exists; choose another name, or allow replacing it with --force")
+
+
+@contextmanager
+def _workplace(output: Path) -> Iterator[Path]:
+    """A hidden folder on the output's file system, removed whatever happens in it."""
+    for old in output.parent.glob(f"{_WORK}*"):  # what a killed process left behind
+        with suppress(OSError):
+            if time.time() - old.stat().st_mtime > _STALE_SECONDS:
+                shutil.rmtree(old)
+    try:
+        with tempfile.TemporaryDirectory(prefix=_WORK, dir=output.parent) as folder:
+            yield Path(folder)
+    except OSError as e:
+        raise OutputError(f"cannot write {output}: {e.strerror or e}; check free space and permissions") from e
+
+
+def _mark_clip(clip: Clip, out: Path, unique_id: str, settings: Settings, report: Progress) -> _Marked:
+    payload = new_payload()
+    psnr = write_clip(
+        enlarge(clip),
+        out,
+        make_luma=lambda geometry: VideoWatermark().embedder(geometry, payload, psnr=settings.psnr),
+        settings=EncodeSettings(crf=settings.crf, preset=settings.preset),
+        metadata=aigc_label("sorakit", unique_id),
+        progress=report,
+    )
+    return _Marked(f"{payload:016x}", psnr)
+
+
+def _mark_file(source: Path, out: Path, unique_id: str, settings: Settings, report: Progress) -> _Marked:
+    limits = settings.limits
+    prescan(source, limits)
+    request = {"path": str(source.absolute())}
+    info = run_guarded(
+        "sorakit.video.probe:probe_task",
+        request,
+        timeout=limits.probe_seconds,
+        memory_bytes=limits.memory_bytes,
+    )
+    answer = run_guarded(
+        "sorakit.watermark.apply:mark_file_task",
+        {
+            "src": str(source.absolute()),
+            "dst": str(out.absolute()),
+            "payload": f"{new_payload():016x}",
+            "psnr": settings.psnr,
+            "crf": settings.crf,
+            "preset": settings.preset,
+            "metadata": aigc_label("sorakit", unique_id),
+        },
+        timeout=120 + limits.transcode_factor * float(info.get("duration") or 0),
+        memory_bytes=limits.memory_bytes,
+        on_progress=report,
+    )
+    notes = [f"left out: {what}" for what in answer["dropped"]]
+    if answer["was_marked"]:
+        notes.append("the input carried a mark already; its id was kept")
+    return _Marked(str(answer["payload"]), float(answer["psnr"]), tuple(notes))
+
+
+def _must_read_back(path: Path, payload: str) -> None:
+    """The mark has to be readable in the very file that leaves."""
+    found = VideoWatermark().detect(y for _, y in read_luma(path, max_frames=FRAMES_WANTED))
+    if found.payload != payload:
+        raise WatermarkError(
+            "the watermark does not read back from the encoded video (too dark, flat or short to carry it); "
+            "use a longer or more detailed clip, or a lower --psnr"
+        )
+
+
+def _must_verify(path: Path, identity: Identity, payload: str, settings: Settings) -> Credential:
+    """Read the signed file as a stranger would, with our own anchor for trust."""
+    root = identity.chain_pem.decode()
+    credential = read_credential(path, Trust(claims=(root,)))
+    if credential.provenance.state not in ("trusted", "valid_untrusted"):
+        raise ProvenanceError(
+            f"the signed file does not verify: {'; '.join(credential.provenance.problems)}; nothing was written"
+        )
+    if (VideoWatermark().name, payload) not in credential.soft_bindings:
+        raise ProvenanceError("the signed file's soft binding is not the mark in its picture; nothing was written")
+    return credential
+
+
+def _record(spec: ManifestSpec, credential: Credential, store: bytes, marked: Path, signed: Path) -> Record:
+    with signed.open("rb") as f:
+        digest = hashlib.file_digest(f, "sha256").hexdigest()
+    manifest_id = credential.provenance.manifest_id
+    if manifest_id is None:
+        raise ProvenanceError("the signed file names no active manifest; nothing was written")
+    return Record(
+        manifest_id=manifest_id,
+        store=store,
+        file_sha256=digest,
+        title=spec.title,
+        bindings=((str(spec.algorithm), str(spec.payload_hex)),),
+        fingerprint=fingerprint(read_luma(marked, max_frames=FRAMES_WANTED)),
+    )
+
+
+def _register_and_rename(
+    record: Record, signed: Path, output: Path, settings: Settings, report: Progress, *, overwrite: bool
+) -> None:
+    report("register", 0.0)
+    with Registry(settings.database_url) as registry:
+        registry.add_pending(record)
+        try:
+            report("rename", 0.0)
+            _rename(signed, output, overwrite=overwrite)
+        except BaseException:
+            registry.discard(record.manifest_id)
+            raise
+        report("confirm", 0.0)
+        registry.confirm(record.manifest_id)
+        registry.audit("published", record.manifest_id, file_sha256=record.file_sha256)
+    report("confirm", 1.0)
+
+
+def _rename(signed: Path, output: Path, *, overwrite: bool) -> None:
+    """Move into place; without `overwrite` never over a file that appeared meanwhile."""
+    if overwrite:
+        signed.replace(output)
+    else:
+        try:
+            output.hardlink_to(signed)
+        except FileExistsError as e:
+            raise UsageError(f"{output} appeared meanwhile; choose another name, or use --force") from e
+        except OSError:  # a file system without hard links
+            check_output(output, overwrite=False)
+            signed.replace(output)
+    with suppress(OSError):  # make the new name last through a power cut, where the system can
+        folder = os.open(output.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _digest(settings: Settings, generation: Generation | None) -> str | None:
+    if generation is None or generation.prompt is None:
+        return None
+    return prompt_digest(settings.keys_dir, generation.prompt)
+
+
+def _thumbnail(path: Path) -> bytes:
+    """The first frame as a small JPEG."""
+    _, frame = next(iter(read_rgb(path, max_frames=1, max_side=_THUMBNAIL_SIDE)))
+    ok, data = cv2.imencode(".jpg", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 80])
+    if not ok:
+        raise OutputError("the thumbnail could not be encoded")
+    return data.tobytes()

@@ -1,0 +1,53 @@
+"""Mark a whole video file: the task that `publish` runs in its guarded child.
+
+In: paths, a fresh payload, key and encoder settings. Out: the marked, still unsigned file and what became of
+it. A file that already carries a readable mark keeps that mark's payload: existing marks are not removed, and
+two different payloads on one picture would leave neither readable.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from sorakit.types import LumaFilter, Progress
+from sorakit.video.probe import VideoInfo, probe
+from sorakit.video.read import read_luma
+from sorakit.video.transcode import transcode
+from sorakit.video.write import EncodeSettings
+from sorakit.watermark.video import FRAMES_WANTED, VideoWatermark
+
+__all__ = ["existing_payload", "mark_file_task"]
+
+
+def existing_payload(path: Path) -> int | None:
+    """The payload that a file carries already, or None."""
+    found = VideoWatermark().detect(y for _, y in read_luma(path, max_frames=FRAMES_WANTED))
+    return int(found.payload, 16) if found.found and found.payload else None
+
+
+def mark_file_task(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Transcode `src` to `dst` with the mark on its luma plane; audio and frame times stay as they are."""
+    src, dst = Path(request["src"]), Path(request["dst"])
+    progress("look for a mark", 0.0)
+    probe(src)  # refuses what cannot be marked before any search in its pixels
+    present = existing_payload(src)
+    payload = int(request["payload"], 16) if present is None else present
+
+    def make_luma(info: VideoInfo) -> LumaFilter:
+        return VideoWatermark().embedder(info.geometry, payload, psnr=request["psnr"])
+
+    report = transcode(
+        src,
+        dst,
+        make_luma=make_luma,
+        settings=EncodeSettings(crf=request["crf"], preset=request["preset"]),
+        progress=progress,
+        metadata=request["metadata"],
+    )
+    return {
+        "payload": f"{payload:016x}",
+        "was_marked": present is not None,
+        "frames": report.frames,
+        "duration": report.duration,
+        "psnr": report.psnr,
+        "dropped": list(report.dropped),
+    }
