@@ -1,0 +1,113 @@
+"""Open foreign files the careful way: the container by its magic, no network, no other files.
+
+In: a path. Out: PyAV's container and the main picture stream, closed on leaving the block.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from sorakit.errors import InputError, LimitError, NotAVideoError, UnsupportedError
+from sorakit.video.guard import sniff
+
+__all__ = ["MAX_PIXELS", "decode", "open_video"]
+
+MAX_PIXELS = 4096 * 4096
+_MAX_BROKEN = 256
+
+
+@contextlib.contextmanager
+def open_video(
+    path: str | Path, *, threads: int = 0, max_pixels: int = MAX_PIXELS
+) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Open a video or image file and choose its main picture stream.
+
+    `threads`: decoder threads, 0 for one a core (4 at most). Raises `InputError` (missing, unreadable),
+    `NotAVideoError`, `UnsupportedError` (unknown codec), `LimitError` (frames over `max_pixels`).
+    """
+    path = Path(path)
+    with _open(path) as container:
+        stream = _main_stream(container, path.name)
+        pixels = stream.codec_context.width * stream.codec_context.height
+        if pixels > max_pixels:
+            raise LimitError(
+                f"{path.name} has frames of {pixels} pixels, the limit is {max_pixels}; shrink it"
+            )
+        if threads == 1:
+            stream.codec_context.thread_count = 1
+        else:
+            stream.codec_context.thread_type = "AUTO"
+            stream.codec_context.thread_count = threads
+        yield container, stream
+
+
+def _open(path: Path) -> InputContainer:
+    try:
+        with path.open("rb") as file:
+            name = sniff(file.read(4096))
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}; check path and permissions") from error
+    if name is None:
+        raise NotAVideoError(f"{path.name} is not a video or image that the kit reads")
+    try:
+        # A named container and one protocol: a playlist or an FFmpeg script in disguise opens nothing.
+        return av.open(
+            f"file:{path}",
+            mode="r",
+            format=name,
+            options={"protocol_whitelist": "file"},
+            metadata_errors="replace",
+        )
+    except MemoryError:
+        raise
+    except (av.FFmpegError, ValueError) as error:
+        raise NotAVideoError(
+            f"{path.name} cannot be read as a video ({_reason(error)}); it is damaged"
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or type(error).__name__
+
+
+def _main_stream(container: InputContainer, name: str) -> VideoStream:
+    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    if not streams:
+        what = "sound but no pictures" if container.streams.audio else "no pictures"
+        raise NotAVideoError(f"{name} has {what}; give a video file")
+    readable = [s for s in streams if s.codec_context is not None]
+    if not readable:
+        raise UnsupportedError(f"{name} uses a video codec that the kit cannot decode; convert it to H.264")
+    return max(readable, key=lambda s: (bool(s.disposition & Disposition.default), s.width * s.height))
+
+
+def decode(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
+    """Frames from the container's current position on, in display order; broken packets are passed over.
+
+    Stops quietly where the file breaks off. Raises `NotAVideoError` after 256 broken packets in a row.
+    """
+    broken = 0
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+        except (av.InvalidDataError, av.EOFError):
+            return
+        if packet is None:
+            return
+        try:
+            frames = packet.decode()
+        except MemoryError:
+            raise
+        except av.FFmpegError as error:
+            broken += 1
+            if broken > _MAX_BROKEN:
+                raise NotAVideoError(f"{broken} broken packets in a row; the file is damaged") from error
+            continue
+        broken = 0 if frames else broken
+        yield from frames
