@@ -1,0 +1,74 @@
+"""What a manifest says about how its content came to be: AI, a camera, or neither.
+
+In: one manifest of c2pa-python's JSON, from a foreign file. Out: bounded, printable facts. The values are
+IPTC's digital source types and C2PA's own (C2PA 2.4, section 18.15; `digitalSourceType` is not checked by
+readers, so anything may stand there).
+"""
+
+from typing import Any
+
+__all__ = ["AI_TYPES", "CAPTURE_TYPES", "actions_of", "clean", "items", "source_types"]
+
+AI_TYPES = frozenset(
+    {
+        "trainedAlgorithmicMedia",
+        "compositeWithTrainedAlgorithmicMedia",
+        "compositeSynthetic",
+        "trainedAlgorithmicData",
+    }
+)
+"""Made or partly made by a trained model. IPTC's `composite` may hold AI or not, so it is not among them."""
+
+CAPTURE_TYPES = frozenset({"digitalCapture", "computationalCapture", "compositeCapture", "negativeFilm"})
+
+METADATA = ("c2pa.metadata", "stds.iptc", "stds.schema-org.CreativeWork", "cawg.metadata")
+MAX_ITEMS = 200
+MAX_TEXT = 300
+
+
+def clean(text: Any) -> str | None:
+    """Printable text of at most 300 characters, or None when there is none."""
+    if not isinstance(text, str):
+        return None
+    return "".join(c for c in text[:MAX_TEXT] if c.isprintable()) or None
+
+
+def items(value: Any) -> list[dict[str, Any]]:
+    """The objects of a list, at most 200; nothing for anything else."""
+    return [v for v in value[:MAX_ITEMS] if isinstance(v, dict)] if isinstance(value, list) else []
+
+
+def actions_of(manifest: dict[str, Any], *, attested: bool = False) -> list[dict[str, Any]]:
+    """All actions; with `attested` only those that the signer vouches for (in claims v2: `created`)."""
+    found: list[dict[str, Any]] = []
+    for assertion in _assertions(manifest, ("c2pa.actions",), attested=attested):
+        data = assertion.get("data")
+        found += items(data.get("actions")) if isinstance(data, dict) else []
+    return found[:MAX_ITEMS]
+
+
+def source_types(manifest: dict[str, Any], *, attested: bool = False) -> list[str]:
+    """Short names of the declared source types: those of actions first, then of metadata assertions.
+
+    >>> m = {"assertions": [{"label": "c2pa.actions", "data": {"actions": [
+    ...     {"digitalSourceType": "http://cv.iptc.org/newscodes/digitalsourcetype/digitalCapture"}]}}]}
+    >>> source_types(m)
+    ['digitalCapture']
+    """
+    uris = [a.get("digitalSourceType") for a in actions_of(manifest, attested=attested)]
+    for assertion in _assertions(manifest, METADATA, attested=attested):
+        data = assertion.get("data")
+        if isinstance(data, dict):
+            uris += [v for k, v in data.items() if str(k).lower().endswith("digitalsourcetype")]
+    names = (clean(u.rstrip("/").rsplit("/", 1)[-1]) for u in uris if isinstance(u, str))
+    return list(dict.fromkeys(n for n in names if n))
+
+
+def _assertions(manifest: dict[str, Any], labels: tuple[str, ...], *, attested: bool) -> list[dict[str, Any]]:
+    # Claims of version 1 knew no difference: all their assertions count as the signer's.
+    strict = attested and isinstance(v := manifest.get("claim_version"), int) and v >= 2
+    return [
+        a
+        for a in items(manifest.get("assertions"))
+        if str(a.get("label", "")).startswith(labels) and (not strict or a.get("created") is True)
+    ]

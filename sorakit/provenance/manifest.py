@@ -1,0 +1,175 @@
+"""The C2PA manifest definition of a clip that the kit made, or of a file by another tool that it marks.
+
+In: a `ManifestSpec`. Out: the dict that `sign` takes. C2PA 2.4 (actions v2, ingredient v3), CAWG
+training-mining 1.1; the generation assertion also carries what California SB 942 asks for (provider,
+system name and version, time, unique id). Every assertion is marked `created`: only those are attested by
+the signer.
+
+A generated clip opens with `c2pa.created`. A marked file opens with `c2pa.opened` on its parent: the mark
+is no edit by AI, so no edit action carries the declaration. The source type stands on `c2pa.opened` and,
+where the parent has no manifest of its own, on the ingredient (the two may not both be there; `sign` sees
+to it).
+"""
+
+import math
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any, Literal
+
+from sorakit.errors import ProvenanceError
+from sorakit.provenance.softbinding import soft_binding
+from sorakit.types import Generation, SourceType
+
+__all__ = ["GENERATION_LABEL", "IPTC", "PARENT", "ManifestSpec", "build_manifest"]
+
+IPTC = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+GENERATION_LABEL = "io.github.sorakit.generation"
+PARENT = "parent"
+"""The parent ingredient's id inside a definition."""
+
+MAX_TEXT = 4000
+MAX_DEPTH = 6
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestSpec:
+    """What to declare.
+
+    `title`: the published file's name. `unique_id`: SB 942's id, unique to this output. `payload_hex` and
+    `algorithm`: the invisible mark, both or neither. `prompt_digest`: from `prompts.prompt_digest`; the
+    prompt itself goes in only with `disclose_prompt`. `parent_title`: how the source is called in public.
+    """
+
+    title: str
+    kind: Literal["generated", "marked"]
+    unique_id: str
+    source_type: SourceType = SourceType.GENERATED
+    generation: Generation | None = None
+    payload_hex: str | None = None
+    algorithm: str | None = None
+    when: datetime = field(default_factory=lambda: datetime.now(UTC))
+    prompt_digest: str | None = None
+    disclose_prompt: bool = False
+    provider: str = "sorakit"
+    parent_title: str = "source video"
+
+
+def build_manifest(spec: ManifestSpec) -> dict[str, Any]:
+    """The manifest definition for `sign`.
+
+    Raises `ProvenanceError` when the parts do not fit together.
+
+    >>> m = build_manifest(ManifestSpec("a.mp4", "generated", "id-1"))
+    >>> m["assertions"][0]["data"]["actions"][0]["action"]
+    'c2pa.created'
+    """
+    if (spec.payload_hex is None) != (spec.algorithm is None):
+        raise ProvenanceError("`payload_hex` and `algorithm` must be given together, got one of them")
+    if spec.when.tzinfo is None:
+        raise ProvenanceError(f"`when` must carry a time zone, got {spec.when.isoformat()}")
+    assertions = [
+        {
+            "label": "c2pa.actions.v2",
+            "created": True,
+            "data": {"actions": _actions(spec), "allActionsIncluded": True},
+        },
+        {"label": GENERATION_LABEL, "created": True, "data": _generation(spec)},
+        _training_mining(),
+    ]
+    if spec.algorithm is not None and spec.payload_hex is not None:
+        assertions.append(soft_binding(spec.algorithm, spec.payload_hex))
+    manifest: dict[str, Any] = {
+        "claim_generator_info": [_agent()],
+        "title": spec.title[:255],
+        "assertions": assertions,
+    }
+    if spec.kind == "marked":
+        manifest["ingredients"] = [
+            {
+                "title": spec.parent_title[:255],
+                "relationship": "parentOf",
+                "instance_id": PARENT,
+                "label": PARENT,
+                "digital_source_type": IPTC + spec.source_type,
+            }
+        ]
+    return manifest
+
+
+def _agent() -> dict[str, str]:
+    return {"name": "sorakit", "version": version("sorakit")}
+
+
+def _actions(spec: ManifestSpec) -> list[dict[str, Any]]:
+    common = {"softwareAgent": _agent(), "when": _time(spec.when)}
+    source = {"digitalSourceType": IPTC + spec.source_type}
+    if spec.kind == "generated":
+        actions: list[dict[str, Any]] = [{"action": "c2pa.created"} | source | common]
+    else:
+        opened = {"action": "c2pa.opened", "parameters": {"ingredientIds": [PARENT]}}
+        actions = [opened | source | common]
+    if spec.algorithm is not None:
+        # bound: the mark is the soft binding of this manifest, so it leads back to it
+        actions.append({"action": "c2pa.watermarked.bound"} | common)
+    if spec.kind == "marked":
+        actions.append({"action": "c2pa.transcoded"} | common)
+    return actions
+
+
+def _generation(spec: ManifestSpec) -> dict[str, Any]:
+    """The kit's own assertion; leaves out what is not known rather than writing nulls."""
+    data: dict[str, Any] = {
+        "provider": spec.provider,
+        "system": _agent(),
+        "time": _time(spec.when),
+        "uniqueId": spec.unique_id,
+    }
+    if (g := spec.generation) is None:
+        return data
+    data["model"] = {"name": g.model, "version": g.version} | ({"licence": g.licence} if g.licence else {})
+    if g.seed is not None:
+        data["seed"] = str(g.seed)  # text: C2PA's JSON takes no integer of 2^63 and above
+    if spec.disclose_prompt and g.prompt is not None:
+        data["prompt"] = g.prompt[:MAX_TEXT]
+    if spec.prompt_digest is not None:
+        data["promptDigest"] = spec.prompt_digest
+    # What a user typed elsewhere (a negative prompt) is as private as the prompt.
+    shown = {k: v for k, v in g.parameters.items() if spec.disclose_prompt or "prompt" not in str(k).lower()}
+    if shown:
+        data["parameters"] = _plain(shown, "parameters", 0)
+    return data
+
+
+def _plain(value: Any, where: str, depth: int) -> Any:
+    """`value` in JSON's types, refused when it cannot be."""
+    if depth > MAX_DEPTH:
+        raise ProvenanceError(f"`generation.{where}` must be at most {MAX_DEPTH} levels deep")
+    if isinstance(value, dict):
+        return {str(k)[:255]: _plain(v, f"{where}.{k}", depth + 1) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v, f"{where}[{i}]", depth + 1) for i, v in enumerate(value)]
+    if isinstance(value, bool) or value is None:
+        return value
+    if isinstance(value, int):
+        return value if abs(value) < 2**63 else str(value)
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    if isinstance(value, str):
+        return value[:MAX_TEXT]
+    raise ProvenanceError(
+        f"`generation.{where}` must be plain JSON (text, finite numbers, lists, objects), got {value!r:.80}"
+    )
+
+
+def _training_mining() -> dict[str, Any]:
+    uses = ("data_mining", "ai_inference", "ai_training", "ai_generative_training")
+    return {
+        "label": "cawg.training-mining",
+        "created": True,
+        "data": {"entries": {f"cawg.{u}": {"use": "notAllowed"} for u in uses}},
+    }
+
+
+def _time(when: datetime) -> str:
+    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
