@@ -1,0 +1,167 @@
+"""From frames to carriers: average the whitened canonical frames, find the pattern's place, read the bits.
+
+In: display-oriented luma frames, and hypotheses about the geometry. Out: a decode with its proven bound.
+The order is that of spread-spectrum receivers (Cox et al. 1997; Kutter 1998 for the lattice): whiten,
+average over time, transform, matched filter over all shifts for the synchronisation carriers, log-likelihood
+ratios for the data carriers, soft decoding. Choosing a place uses the synchronisation carriers only, which
+`gate` needs.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from sorakit.types import Luma
+from sorakit.watermark.fourier import Spectrum
+from sorakit.watermark.gate import log10_bound
+from sorakit.watermark.pattern import CANONICAL, TILE, Carriers
+from sorakit.watermark.payload import CODED_BITS, decode, encode
+
+__all__ = ["DIHEDRAL", "Average", "Decode", "Place", "frequencies", "read", "sync"]
+
+WORKING = 240
+"""Short side at which frames are analysed, px: half the canonical one; the band ends at 0.2 cycles a px."""
+_LONGEST = 3 * WORKING  # of longer frames only the middle is used
+_GRID = 64  # shifts a tile side; the band needs 2 · 13 + 1
+_CLIP = 2.5
+_FLOOR = 2.0
+_POWER = 1.25
+
+Doubles = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.float32]
+
+DIHEDRAL: Doubles = np.array(
+    [
+        np.linalg.matrix_power([[0, -1], [1, 0]], turn) @ np.diag([mirror, 1])
+        for mirror in (1, -1)
+        for turn in range(4)
+    ],
+    dtype=np.float64,
+)
+"""`(8, 2, 2)`: the quarter turns, plain and mirrored, as maps from pattern to picture; the identity first."""
+
+
+class Average:
+    """Running mean of whitened frames at the working size."""
+
+    def __init__(self) -> None:
+        self._sum: Floats | None = None
+        self.count = 0
+
+    def add(self, luma: Luma) -> None:
+        """Whiten and add one display-oriented 8-bit luma frame `(H, W)`, resized to the first one's size."""
+        small = _working(luma, None if self._sum is None else self._sum.shape)
+        white = _whiten(small)
+        self._sum = white if self._sum is None else self._sum + white
+        self.count += 1
+
+    def spectrum(self) -> Spectrum:
+        """The transform of the mean so far."""
+        if self._sum is None:
+            raise ValueError("no frame was added; call `add` first")
+        return Spectrum(self._sum / np.float32(self.count))
+
+
+def _working(luma: Luma, shape: tuple[int, ...] | None) -> Floats:
+    """Resize to the working short side, `float32`; the middle of very long frames."""
+    h, w = luma.shape
+    if shape is None:
+        scale = WORKING / min(h, w)
+        shape = max(WORKING, round(h * scale)), max(WORKING, round(w * scale))
+        if max(shape) > _LONGEST:
+            keep = round(_LONGEST / scale)
+            luma = luma[max(0, h - keep) // 2 :, max(0, w - keep) // 2 :][:keep, :keep]
+            shape = min(shape[0], _LONGEST), min(shape[1], _LONGEST)
+    shrinks = luma.shape[0] > shape[0]
+    resized = cv2.resize(
+        luma, (shape[1], shape[0]), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    )
+    return resized.astype(np.float32)
+
+
+def _whiten(frame: Floats) -> Floats:
+    """High-pass, divide by the local deviation, clip: each pixel counts by what it can tell."""
+    residual = frame - cv2.GaussianBlur(frame, (0, 0), 5.0 * WORKING / CANONICAL)
+    box = round(15 * WORKING / CANONICAL) | 1
+    deviation = np.sqrt(np.maximum(cv2.blur(residual * residual, (box, box)), 0)) + np.float32(_FLOOR)
+    clipped = np.clip(residual / deviation, -_CLIP, _CLIP)
+    return np.asarray(clipped * deviation ** np.float32(1 - _POWER), dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the pattern may lie: `matrix (2, 2)` from canonical pattern to picture px, and the shift.
+
+    `shift`: (x, y) of the pattern at the picture's centre, canonical px, modulo the tile. `score`: the
+    synchronisation's matched-filter output in standard deviations.
+    """
+
+    matrix: Doubles
+    shift: Doubles
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Decode:
+    """A payload, where it was read, and the bound on reading any by chance."""
+
+    payload: int
+    log10_p: float
+    place: Place
+
+
+def frequencies(k: npt.NDArray[np.int64], matrices: Doubles) -> Doubles:
+    """Where carriers `k (K, 2)` lie under `matrices (B, 2, 2)`, `(B, K, 2)` cycles a working px."""
+    inverse = np.linalg.inv(matrices)
+    # f = M^-T k / tile, row vectors: k @ M^-1.
+    return np.asarray(k @ inverse * (CANONICAL / WORKING / TILE), dtype=np.float64)
+
+
+def sync(spectrum: Spectrum, carriers: Carriers, matrices: Doubles) -> list[Place]:
+    """The best shift under each of `matrices (B, 2, 2)`."""
+    z, noise = spectrum.at(frequencies(carriers.sync_k, matrices))  # (B, S)
+    weighted = z * np.conj(carriers.sync_phase) * carriers.sync_amp / noise
+    unit = np.sqrt(np.sum(carriers.sync_amp**2 / (2 * noise), axis=1))  # (B,)
+    kx, ky = carriers.sync_k.T
+    grid = np.zeros((len(matrices), _GRID, _GRID), dtype=np.complex128)
+    grid[:, ky % _GRID, kx % _GRID] = weighted
+    surface = np.fft.fft2(grid).real  # at shifts n · TILE / GRID
+    flat = surface.reshape(len(matrices), -1).argmax(axis=1)
+    coarse = np.stack([flat % _GRID, flat // _GRID], axis=1) * (TILE / _GRID)
+    return [
+        _polish(m, shift, w / u, carriers)
+        for m, shift, w, u in zip(matrices, coarse, weighted, unit, strict=True)
+    ]
+
+
+def _polish(matrix: Doubles, shift: Doubles, weighted: npt.NDArray[np.complex128], c: Carriers) -> Place:
+    """Climb from the grid's best shift to the peak: a finer grid, twice."""
+    step = TILE / _GRID / 2
+    score = -np.inf
+    for _ in range(3):
+        offsets = np.stack(np.meshgrid([-step, 0, step], [-step, 0, step]), axis=-1).reshape(-1, 2)
+        tried = shift + offsets
+        values = (np.exp(-2j * np.pi / TILE * tried @ c.sync_k.T) @ weighted).real
+        best = int(values.argmax())
+        shift, score = tried[best], float(values[best])
+        step /= 2
+    return Place(matrix, shift % TILE, score)
+
+
+def read(spectrum: Spectrum, carriers: Carriers, place: Place, *, list_size: int = 1) -> Decode | None:
+    """Decode the payload at a place; None if no tried code word's CRC holds."""
+    z, noise = spectrum.at(frequencies(carriers.data_k, place.matrix[None]))
+    turned = z[0] * np.exp(-2j * np.pi / TILE * carriers.data_k @ place.shift)
+    parts = np.stack([turned.real, turned.imag], axis=1).ravel()  # (2 D,)
+    amp, noise = np.repeat(carriers.data_amp, 2), np.repeat(noise[0], 2)
+    # Log-likelihood ratios up to a factor; a stripe of the picture on a carrier must not outvote the rest.
+    soft = amp * parts / noise * carriers.sign
+    limit = 3 * np.sqrt(np.mean(np.minimum(np.abs(soft), 3 * np.median(np.abs(soft))) ** 2))
+    soft = np.clip(soft, -limit, limit)
+    per_bit = np.bincount(carriers.bit, weights=soft, minlength=CODED_BITS).astype(np.float32)
+    payload = decode(per_bit, list_size=list_size)
+    if payload is None:
+        return None
+    return Decode(payload, log10_bound(soft * encode(payload)[carriers.bit]), place)

@@ -1,0 +1,142 @@
+"""`VideoWatermark`: the lattice watermark as the kit uses it, key in, filter or evidence out.
+
+In: stored luma planes to mark, or display-oriented luma frames to read. Out: marked planes, or
+`WatermarkEvidence` whose `log10_p` is the proven bound of `gate`.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from sorakit.errors import UnsupportedError, UsageError
+from sorakit.types import FrameGeometry, Luma, LumaFilter, WatermarkEvidence
+from sorakit.watermark.base import PUBLIC_KEY
+from sorakit.watermark.detect import DIHEDRAL, Average, Decode, Place, read, sync
+from sorakit.watermark.embed import LumaEmbedder
+from sorakit.watermark.fourier import Spectrum
+from sorakit.watermark.gate import MAX_LOG10_P
+from sorakit.watermark.pattern import Carriers, carriers, render, spectrum
+from sorakit.watermark.payload import PAYLOAD_BITS
+from sorakit.watermark.search import search
+
+__all__ = ["FRAMES_WANTED", "MIN_SHORT_SIDE", "VideoWatermark"]
+
+FRAMES_WANTED = 48
+"""Frames that `detect` takes at most, best spread over the whole video: `read_luma(path, max_frames=…)`."""
+MIN_SHORT_SIDE = 128
+"""Smallest display short side that `embedder` takes, px; from 256 px on the mark survives re-encoding."""
+_LOOKS = (8, 24)  # frames after which an untouched geometry is tried before taking more
+_LIST_SIZE = 256
+_DIRECT_PLACES = 2
+
+
+class VideoWatermark:
+    """Keyed lattice spread spectrum with a 64-bit payload; implements `sorakit.watermark.base.Watermark`.
+
+    >>> mark = VideoWatermark()
+    >>> filt = mark.embedder(FrameGeometry(320, 256), 0x1234567890ABCDEF)
+    >>> planes = [filt(np.full((256, 320), 128, np.uint8)) for _ in range(8)]
+    >>> mark.detect(planes).payload
+    '1234567890abcdef'
+    """
+
+    name = "io.github.sorakit.lattice.1"
+    payload_bits = PAYLOAD_BITS
+
+    def embedder(
+        self, geometry: FrameGeometry, payload: int, *, key: bytes = PUBLIC_KEY, psnr: float = 43.0
+    ) -> LumaFilter:
+        """A filter that marks the stored luma planes of one video, in display order, at `psnr` dB or better.
+
+        Raises `UnsupportedError` for a display side under `MIN_SHORT_SIDE` px or a depth other than 8 and 10,
+        `UsageError` for a payload over 64 bits or an empty key.
+        """
+        if min(geometry.display_size) < MIN_SHORT_SIDE:
+            w, h = geometry.display_size
+            raise UnsupportedError(
+                f"the shorter side must be at least {MIN_SHORT_SIDE} px for a mark, got {w}×{h}; enlarge it"
+            )
+        if geometry.bit_depth not in (8, 10):
+            raise UnsupportedError(
+                f"`bit_depth` must be 8 or 10, got {geometry.bit_depth}; convert the video first"
+            )
+        return LumaEmbedder(render(spectrum(key, payload), geometry), geometry, psnr)
+
+    def detect(self, frames: Iterable[Luma], *, key: bytes = PUBLIC_KEY) -> WatermarkEvidence:
+        """Read the mark from 8-bit, display-oriented, square-pixel luma frames `(H, W)` of one video.
+
+        Takes 8 frames if they suffice and at most `FRAMES_WANTED`. Found means a payload whose chance of
+        being read from unmarked video is at most 1e-9 a file; anything less is reported as not found.
+        """
+        lattice, average = carriers(key), Average()
+        best: Decode | None = None
+        for frame in frames:
+            _require(frame)
+            average.add(frame)
+            if average.count in _LOOKS:
+                best = _better(best, _upright(average.spectrum(), lattice))
+            if average.count == FRAMES_WANTED or _passes(best):
+                break
+        if average.count and not _passes(best):
+            picture = average.spectrum()
+            if average.count not in _LOOKS:
+                best = _better(best, _upright(picture, lattice))
+            if not _passes(best):
+                best = _better(best, _first(picture, lattice, search(picture, lattice)))
+        return self._evidence(best)
+
+    def _evidence(self, best: Decode | None) -> WatermarkEvidence:
+        if best is None or not _passes(best):
+            return WatermarkEvidence(algorithm=self.name)
+        return WatermarkEvidence(
+            found=True,
+            algorithm=self.name,
+            payload=f"{best.payload:016x}",
+            log10_p=round(best.log10_p, 2),
+            geometry=_geometry(best.place),
+        )
+
+
+def _require(frame: Luma) -> None:
+    if frame.dtype != np.uint8 or frame.ndim != 2 or min(frame.shape) < 16:
+        raise UsageError(
+            f"`frames` must be uint8 (H, W) of 16 px or more, got {frame.dtype} {frame.shape}; use read_luma"
+        )
+
+
+def _passes(decode: Decode | None) -> bool:
+    return decode is not None and decode.log10_p <= MAX_LOG10_P
+
+
+def _better(a: Decode | None, b: Decode | None) -> Decode | None:
+    if a is None or b is None:
+        return a or b
+    return a if a.log10_p <= b.log10_p else b
+
+
+def _upright(picture: Spectrum, lattice: Carriers) -> Decode | None:
+    """Decode as if nothing but a shift, mirroring or quarter turns had happened."""
+    places = sorted(sync(picture, lattice, DIHEDRAL), key=lambda place: -place.score)
+    return _first(picture, lattice, places[:_DIRECT_PLACES])
+
+
+def _first(picture: Spectrum, lattice: Carriers, places: list[Place]) -> Decode | None:
+    """The first decode that passes the gate, else the best one."""
+    best: Decode | None = None
+    for place in places:
+        best = _better(best, read(picture, lattice, place, list_size=_LIST_SIZE))
+        if _passes(best):
+            break
+    return best
+
+
+def _geometry(place: Place) -> dict[str, float | bool]:
+    """What was undone. `scale`: pattern size over its size in an untouched video; `rotation`: clockwise."""
+    m = place.matrix
+    mirrored = bool(np.linalg.det(m) < 0)
+    column = m[:, 1] * (-1, 1) if mirrored else m[:, 1]  # where the pattern's downward axis points
+    return {
+        "scale": round(float(np.sqrt(abs(np.linalg.det(m)))), 4),
+        "rotation": round(float(np.degrees(np.arctan2(-column[0], column[1]))), 2),
+        "mirrored": mirrored,
+    }
