@@ -186,7 +186,7 @@ def _read_sprite(colour: str, alpha: Floats, hidden: npt.NDArray[np.bool_]) -> S
     chosen = late[np.linspace(0, len(late) - 1, min(6, len(late))).astype(int)]
     shape, iou, radii = _fit(alpha[chosen], centre[chosen], hidden[chosen])
     if motion == "grows":
-        radii = radii / (GROW[0] + (GROW[1] - GROW[0]) * chosen / (T - 1)) 
+        radii = radii / (GROW[0] + (GROW[1] - GROW[0]) * chosen / (T - 1))
     radius = float(np.median(radii))
     size = min(SIZES, key=lambda s: abs(np.log(radius / SIZES[s])))
     return SpriteReading(colour, shape, size, motion, iou, radius, centre)

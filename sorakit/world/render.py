@@ -68,7 +68,9 @@ def render(scene: Scene, seed: int, frames: int = 16, height: int = 32, width: i
     if frames < 4 * shots or min(height, width) < 16:
         raise UsageError(f"need ≥ {4 * shots} frames and ≥ 16 px, got {frames} frames of {width}×{height}")
     if frames * height * width * 3 > _MAX_VALUES:
-        raise LimitError(f"{frames}×{height}×{width} is over {_MAX_VALUES} values; draw fewer or smaller frames")
+        raise LimitError(
+            f"{frames}×{height}×{width} is over {_MAX_VALUES} values; draw fewer or smaller frames"
+        )
     rng = np.random.default_rng(seed)
     starts = [i * frames // shots for i in range(shots)]
     ends = [*starts[1:], frames]

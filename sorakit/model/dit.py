@@ -1,0 +1,98 @@
+"""The video diffusion transformer: noisy clip, noise level and prompt in, prediction out.
+
+DiT (arXiv:2212.09748) over space-time patches as in Sora's report (OpenAI 2024): full attention over all
+patches, 3-D RoPE plus fractional coordinates so that any length and size runs, adaLN-zero from the noise
+level and the pooled prompt; prompt tokens may also join the sequence (MM-DiT's idea, arXiv:2403.03206).
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.modeling_utils import ModelMixin
+from torch import Tensor, nn
+
+from sorakit.model.block import Block
+from sorakit.model.patch import patchify, unpatchify
+from sorakit.model.rope import FRACTIONAL, fractional, rotary
+
+__all__ = ["VideoDiT", "forward_flops"]
+
+_TIME_FEATURES = 256
+
+
+class VideoDiT(ModelMixin, ConfigMixin):
+    """Video DiT.
+
+    `prediction` says what the output means (see `sorakit.diffusion.flow`): "x" the clean clip, "v" the
+    velocity noise − data, "eps" the noise. `mean` and `std` map pixels in [-1, 1] to the model's scale.
+    """
+
+    @register_to_config
+    def __init__(
+        self,
+        channels: int = 3,
+        patch: tuple[int, int, int] = (4, 8, 8),
+        width: int = 128,
+        depth: int = 4,
+        heads: int = 4,
+        text_width: int = 128,
+        joint_text: bool = False,
+        prediction: str = "x",
+        mean: float = -0.55,
+        std: float = 0.5,
+    ) -> None:
+        super().__init__()
+        size = channels * math.prod(patch)
+        self.patch: tuple[int, int, int] = (patch[0], patch[1], patch[2])
+        self.embed = nn.Linear(size, width)
+        self.place = nn.Linear(FRACTIONAL, width)
+        self.time = nn.Sequential(nn.Linear(_TIME_FEATURES, width), nn.SiLU(), nn.Linear(width, width))
+        self.text = nn.Linear(text_width, width)
+        self.text_tokens = nn.Linear(text_width, width) if joint_text else None
+        self.blocks = nn.ModuleList([Block(width, heads) for _ in range(depth)])
+        self.modulation = nn.Linear(width, 2 * width)
+        self.head = nn.Linear(width, size)
+        for layer in (self.place, self.modulation, self.head):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, hidden_states: Tensor, timestep: Tensor, tokens: Tensor, pooled: Tensor) -> Tensor:
+        """`hidden_states` `(B, C, T, H, W)`, `timestep` 1000 σ `(B,)`, text as from `TextEncoder`.
+
+        Returns `(B, C, T, H, W)`. Raises `UsageError` when a side is no multiple of the patch.
+        """
+        T, H, W = hidden_states.shape[2:]
+        pt, ph, pw = self.patch
+        grid = (T // pt, H // ph, W // pw)
+        x = self.embed(patchify(hidden_states, self.patch))  # (B, N, D)
+        x = x + self.place(fractional(grid, x.device).to(x.dtype))  # (B, N, D)
+        c = self.time(_waves(timestep).to(x.dtype)) + self.text(pooled)  # (B, D)
+        angles = rotary(grid, x.shape[-1] // self.blocks[0].attention.heads, x.device)  # (N, hd / 2)
+        words = 0
+        if self.text_tokens is not None:
+            words = tokens.shape[1]
+            x = torch.cat([self.text_tokens(tokens).to(x.dtype), x], 1)  # (B, L + N, D)
+            angles = torch.cat([angles.new_zeros(words, angles.shape[1]), angles])  # (L + N, hd / 2)
+        for block in self.blocks:
+            x = block(x, c, angles)  # (B, L + N, D)
+        shift, scale = self.modulation(F.silu(c))[:, None].chunk(2, -1)  # (B, 1, D)
+        y = F.layer_norm(x[:, words:], x.shape[-1:]) * (1 + scale) + shift  # (B, N, D)
+        return unpatchify(self.head(y), grid, self.patch)  # (B, C, T, H, W)
+
+
+def _waves(timestep: Tensor) -> Tensor:
+    """Sines and cosines `(B, 256)` of the noise level."""
+    half = _TIME_FEATURES // 2
+    frequency = torch.exp(-math.log(10_000) * torch.arange(half, device=timestep.device) / half)
+    angle = timestep.float()[:, None] * frequency  # (B, 128)
+    return torch.cat([angle.cos(), angle.sin()], -1)
+
+
+def forward_flops(model: VideoDiT, frames: int, height: int, width: int) -> int:
+    """Matrix-multiply operations (2 a multiply-add) of one clip's forward pass; training costs 3 ×."""
+    pt, ph, pw = model.patch
+    n = (frames // pt) * (height // ph) * (width // pw)
+    d, depth, size = model.config.width, model.config.depth, model.embed.in_features
+    return int(2 * (depth * (12 * n * d * d + 2 * n * n * d + 6 * d * d) + 2 * n * size * d))
