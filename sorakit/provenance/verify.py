@@ -81,7 +81,7 @@ def _read(stream: BinaryIO, mime: str, trust: Trust, *, stored: bool) -> Credent
 
 
 def _store_of(reader: Reader, active: str) -> bytes:
-    """The whole manifest store: c2pa-python gives it for the URI of any manifest in it. Empty if it does not."""
+    """The whole manifest store, which c2pa-python gives for any manifest's URI; empty if it does not."""
     raw = io.BytesIO()
     try:
         reader.resource_to_stream(f"self#jumbf=/c2pa/{active}", raw)

@@ -1,1 +1,1 @@
-"""What was published: manifests, soft bindings, fingerprints, audit log."""
+"""Where published manifests are kept, so that a stripped file finds its own again through the watermark."""
