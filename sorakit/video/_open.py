@@ -4,18 +4,20 @@ In: a path. Out: PyAV's container and the main picture stream, closed on leaving
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import cast
 
 import av
 from av.container import InputContainer
-from av.stream import Disposition
+from av.packet import Packet
+from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from sorakit.errors import InputError, LimitError, NotAVideoError, UnsupportedError
 from sorakit.video.guard import sniff
 
-__all__ = ["MAX_PIXELS", "decode", "open_video"]
+__all__ = ["MAX_PIXELS", "decode", "decode_beside", "open_video"]
 
 MAX_PIXELS = 4096 * 4096
 _MAX_BROKEN = 256
@@ -91,8 +93,17 @@ def decode(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoF
 
     Stops quietly where the file breaks off. Raises `NotAVideoError` after 256 broken packets in a row.
     """
+    for item in decode_beside(container, stream, ()):
+        if isinstance(item, av.VideoFrame):
+            yield item
+
+
+def decode_beside(
+    container: InputContainer, stream: VideoStream, others: Sequence[Stream]
+) -> "Iterator[av.VideoFrame | Packet[Stream]]":
+    """As `decode`, and between the frames the undecoded packets of other streams, as they lie in the file."""
     broken = 0
-    packets = container.demux(stream)
+    packets = container.demux(stream, *others)
     while True:
         try:
             packet = next(packets, None)
@@ -100,6 +111,10 @@ def decode(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoF
             return
         if packet is None:
             return
+        if packet.stream_index != stream.index:
+            if packet.size > 0 or packet.dts is not None:  # else the mark of the stream's end
+                yield packet
+            continue
         try:
             frames = packet.decode()
         except MemoryError:
@@ -110,4 +125,4 @@ def decode(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoF
                 raise NotAVideoError(f"{broken} broken packets in a row; the file is damaged") from error
             continue
         broken = 0 if frames else broken
-        yield from frames
+        yield from cast("list[av.VideoFrame]", frames)

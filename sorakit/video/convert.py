@@ -26,8 +26,8 @@ __all__ = [
     "resize",
     "rgb_to_array",
     "rgb_to_frame",
-    "store_luma",
     "stored_luma",
+    "tag_bt709",
 ]
 
 _PLANAR = re.compile(r"(yuva?j?4\d\dp|nv1[26]|nv2[14]|gray)(9|10|12|14|16)?(le)?")
@@ -86,18 +86,6 @@ def luma_plane(frame: av.VideoFrame) -> Luma:
     stride = abs(plane.line_size) // np.dtype(dtype).itemsize
     rows = np.frombuffer(memoryview(plane), dtype).reshape(frame.height, stride)[:, : frame.width]
     return cast(Luma, rows[::-1] if plane.line_size < 0 else rows)
-
-
-def store_luma(frame: av.VideoFrame, luma: Luma) -> None:
-    """Write a luma plane into a frame, copying the frame's memory first if a decoder still holds it."""
-    frame.make_writable()
-    target = luma_plane(frame)
-    if luma.shape != target.shape or luma.dtype != target.dtype:
-        raise UsageError(
-            f"a luma filter must keep shape and dtype {target.shape} {target.dtype}, "
-            f"got {luma.shape} {luma.dtype}"
-        )
-    target[...] = luma
 
 
 def stored_luma(frame: av.VideoFrame) -> Luma:

@@ -1,0 +1,180 @@
+"""One H.264 file being written: a video track, copied sound tracks, tags; nothing is left after a failure.
+
+In: frames that already have the encoder's format, and packets of sound. Out: an MP4 or MOV file with its
+index in front, put in place only when it is whole. Standards: ITU-T H.264, ISO/IEC 14496-12.
+"""
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
+from av.packet import Packet
+
+from sorakit.errors import OutputError, SorakitError, UnsupportedError, UsageError
+
+__all__ = ["EncodeSettings", "Encoder", "Look", "new_file"]
+
+SUFFIXES = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov"}
+PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
+MAX_THREADS = 16
+
+_OWN_TAGS = {"title", "artist", "album", "album_artist", "comment", "composer", "copyright", "date", "genre"}
+"""Tags that the muxers have boxes for; any other needs `use_metadata_tags`, else it is silently lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class EncodeSettings:
+    """How x264 encodes. `crf`: rate factor, 0 to 51; `preset`; `key_seconds`: most between key frames."""
+
+    crf: int = 18
+    preset: str = "medium"
+    key_seconds: float = 2.0
+
+    def __post_init__(self) -> None:
+        """Refuse what x264 would refuse, in words."""
+        if not 0 <= self.crf <= 51:
+            raise UsageError(f"`crf` must be 0 to 51, got {self.crf}")
+        if self.preset not in PRESETS:
+            raise UsageError(f"`preset` must be one of {', '.join(PRESETS)}, got {self.preset!r}")
+        if not self.key_seconds > 0:
+            raise UsageError(f"`key_seconds` must be positive, got {self.key_seconds}")
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The track to write. Colours are H.273 code points (2: unspecified); `matrix` is the display matrix."""
+
+    width: int
+    height: int
+    pixel_format: str
+    rate: Fraction
+    time_base: Fraction
+    primaries: int = 1
+    transfer: int = 1
+    colorspace: int = 1
+    color_range: int = 1
+    sar: Fraction | None = None
+    matrix: tuple[int, ...] | None = None
+
+
+def container_of(path: Path) -> str:
+    """The muxer for a path's suffix; `UsageError` for any but .mp4, .m4v, .mov."""
+    try:
+        return SUFFIXES[path.suffix.lower()]
+    except KeyError:
+        known = ", ".join(SUFFIXES)
+        raise UsageError(f"the output must end in {known}, got {path.name!r}; rename it") from None
+
+
+@contextlib.contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its place when the block ends well, and goes when not."""
+    part = path.with_name(f".{path.stem[:100]}.{secrets.token_hex(4)}{path.suffix}")
+    try:
+        part.touch(exist_ok=False)  # here, so that a folder that cannot be written to fails before the work
+        yield part
+        part.replace(path)
+    except (OSError, av.FFmpegError) as error:
+        if isinstance(error, SorakitError | MemoryError):
+            raise
+        reason = getattr(error, "strerror", None) or error
+        raise OutputError(f"cannot write {path}: {reason}; check free space and permissions") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+class Encoder:
+    """A file under construction; use as a context manager, then `finish()` inside the block."""
+
+    def __init__(self, path: Path, look: Look, settings: EncodeSettings, metadata: dict[str, str]) -> None:
+        flags = "+faststart"
+        if set(metadata) - _OWN_TAGS:
+            flags += "+use_metadata_tags"
+        self._container: OutputContainer = av.open(
+            f"file:{path}", "w", format=container_of(path), container_options={"movflags": flags}
+        )
+        self._container.metadata.update(metadata)
+        self._durations: dict[int, int] = {}
+        self._video = self._container.add_stream("libx264", rate=look.rate)
+        context = self._video.codec_context
+        context.width, context.height, context.pix_fmt = look.width, look.height, look.pixel_format
+        context.time_base = look.time_base
+        context.color_primaries, context.color_trc = look.primaries, look.transfer
+        context.colorspace, context.color_range = look.colorspace, look.color_range
+        context.gop_size = max(1, min(600, round(settings.key_seconds * look.rate)))
+        context.thread_count = min(MAX_THREADS, 2 * (os.cpu_count() or 1))
+        context.options = {"crf": str(settings.crf), "preset": settings.preset}
+        if look.sar is not None:
+            context.sample_aspect_ratio = look.sar
+        if look.matrix is not None:
+            self._video.set_display_matrix(look.matrix)
+        self._time_base = look.time_base
+
+    def __enter__(self) -> "Encoder":
+        """Nothing to do: the file is opened by the constructor."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close without finishing; whoever named the file removes it."""
+        with contextlib.suppress(av.FFmpegError, OSError):
+            self._container.close()
+
+    def copy_of(self, template: AudioStream) -> Any:
+        """A track that takes the packets of `template` unchanged. `UnsupportedError` if the file cannot."""
+        try:
+            stream = self._container.add_stream_from_template(template)
+        except (av.FFmpegError, ValueError) as error:
+            raise UnsupportedError(
+                f"sound codec {template.codec_context.name} cannot be kept in {self._container.format.name}; "
+                "write a .mov, or convert the sound to AAC first"
+            ) from error
+        stream.metadata.update({k: v for k, v in template.metadata.items() if k in ("language", "title")})
+        return stream
+
+    def set_chapters(self, chapters: list[Any]) -> None:
+        """Chapters, as `InputContainer.chapters()` gives them."""
+        self._container.set_chapters(chapters)
+
+    def begin(self, sound: tuple[str, ...] = ()) -> None:
+        """Write the header, so that a `sound` codec that cannot be held shows before any work is done."""
+        try:
+            self._container.start_encoding()
+        except (av.FFmpegError, ValueError) as error:
+            if not sound or isinstance(error, OSError):
+                raise
+            raise UnsupportedError(
+                f"sound ({', '.join(sound)}) cannot be kept in {self._container.format.name}; "
+                "write a .mov, or convert the sound to AAC first"
+            ) from error
+
+    def encode(self, frame: av.VideoFrame, duration: int) -> None:
+        """Encode one frame; `frame.pts` and `duration` in the look's time base."""
+        frame.time_base = self._time_base
+        frame.pict_type = 0  # else the source's key frames are forced on the encoder
+        if frame.pts is not None:
+            self._durations[frame.pts] = duration
+        self._mux(self._video.encode(frame))
+
+    def copy(self, packet: "Packet[Any]", stream: Any) -> None:
+        """Add one packet of sound to a track made by `copy_of`."""
+        packet.stream = stream
+        self._container.mux(packet)
+
+    def finish(self) -> None:
+        """Encode what is left, write the index, close."""
+        self._mux(self._video.encode(None))
+        self._container.close()
+
+    def _mux(self, packets: "list[Packet[Any]]") -> None:
+        for packet in packets:
+            # x264 does not carry durations; without them the last frame of a variable-rate clip is too short.
+            packet.duration = self._durations.pop(packet.pts, 0) if packet.pts is not None else 0
+            self._container.mux(packet)

