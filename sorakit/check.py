@@ -18,8 +18,10 @@ from sorakit.inspect_file import Findings
 from sorakit.moderation.policy import POLICY, decide
 from sorakit.provenance.trust import Trust, load_trust
 from sorakit.provenance.verify import read_store
-from sorakit.registry.fingerprint import MATCH_THRESHOLD, Fingerprint, similarity
-from sorakit.registry.repo import Record, Registry
+from sorakit.registry.fingerprint import Fingerprint
+from sorakit.registry.match import MATCH_THRESHOLD, similarity
+from sorakit.registry.record import Record
+from sorakit.registry.repo import Registry
 from sorakit.types import (
     Decision,
     DetectorEvidence,
@@ -94,7 +96,8 @@ def _ask_registry(evidence: Evidence, found: Findings, registry: Registry, trust
     if not mark.found or mark.algorithm is None or mark.payload is None:
         return evidence
     candidates = registry.find_by_binding(mark.algorithm, mark.payload)
-    if any(c.manifest_id == embedded.manifest_id for c in candidates):
+    intact = evidence.in_registry and embedded.state != "tampered"
+    if intact and any(c.manifest_id == embedded.manifest_id for c in candidates):
         return evidence  # the embedded credential and the mark agree: nothing to recover
     if not candidates or found.fingerprint is None:
         return replace(evidence, recovery=RecoveryEvidence("unavailable"))
@@ -103,9 +106,9 @@ def _ask_registry(evidence: Evidence, found: Findings, registry: Registry, trust
 
 def _recover(candidates: Sequence[Record], seen: Fingerprint, trust: Trust) -> RecoveryEvidence:
     """The registered manifest whose fingerprint fits best, if any fits."""
-    scored = [(similarity(c.fingerprint, seen), c) for c in candidates]
-    score, best = max(scored, key=lambda s: (s[0], s[1].created))
-    if score < MATCH_THRESHOLD:
+    scored = [(similarity(c.fingerprint, seen), c) for c in candidates if c.fingerprint is not None]
+    score, best = max(scored, key=lambda s: (s[0], s[1].created), default=(0.0, None))
+    if best is None or score < MATCH_THRESHOLD:
         return RecoveryEvidence("no_match", similarity=score)
     stored = read_store(best.store, trust)
     manifest: dict[str, Any] = {
@@ -114,6 +117,7 @@ def _recover(candidates: Sequence[Record], seen: Fingerprint, trust: Trust) -> R
         "claim_generator": stored.provenance.claim_generator,
         "digital_source_type": stored.provenance.digital_source_type,
         "actions": stored.provenance.actions,
+        "generation": stored.generation,
         "title": best.title,
         "created": best.created.isoformat(),
     }

@@ -5,7 +5,7 @@ Runs in the child process of `video.guard.run_guarded`, never in the process tha
 """
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,12 +61,9 @@ def inspect_file(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
         seen = fingerprint(read_luma(path, max_frames=FRAMES_WANTED))
     with path.open("rb") as f:
         digest = hashlib.file_digest(f, "sha256").hexdigest()
-    labels = LabelEvidence(
-        aigc=read_aigc(info.metadata), iptc=credential.provenance.digital_source_type
-    )
-    return Findings(
-        digest, credential.provenance, mark, labels, credential.store_sha256, seen
-    ).to_json()
+    said = replace(credential.provenance, generation=credential.generation)
+    labels = LabelEvidence(aigc=read_aigc(info.metadata), iptc=said.digital_source_type)
+    return Findings(digest, said, mark, labels, credential.store_sha256, seen).to_json()
 
 
 _FINDINGS = TypeAdapter(Findings)

@@ -7,6 +7,7 @@ an output file is always whole and registered; a failure that Python sees also l
 """
 
 import hashlib
+import math
 import os
 import shutil
 import tempfile
@@ -14,7 +15,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ import cv2
 
 from sorakit.config import Settings
 from sorakit.errors import OutputError, ProvenanceError, UsageError, WatermarkError
-from sorakit.provenance.keys import Identity, load_identity
+from sorakit.provenance.keys import load_identity
 from sorakit.provenance.labels import aigc_label
 from sorakit.provenance.manifest import ManifestSpec, build_manifest
 from sorakit.provenance.prompts import prompt_digest
@@ -30,12 +31,12 @@ from sorakit.provenance.sign import SIGNABLE, sign
 from sorakit.provenance.trust import Trust
 from sorakit.provenance.verify import Credential, read_credential
 from sorakit.registry.fingerprint import fingerprint
-from sorakit.registry.repo import Record, Registry
+from sorakit.registry.record import Record
+from sorakit.registry.repo import Registry
 from sorakit.types import Clip, Generation, Progress, SourceType
 from sorakit.video.guard import prescan, run_guarded
-from sorakit.video.probe import probe
 from sorakit.video.read import read_luma, read_rgb
-from sorakit.video.write import EncodeSettings, enlarge, write_clip
+from sorakit.video.write import EncodeSettings, enlarge, geometry_of_clip, write_clip
 from sorakit.watermark.payload import new_payload
 from sorakit.watermark.video import FRAMES_WANTED, VideoWatermark
 
@@ -105,16 +106,18 @@ def publish(
     with _workplace(output) as work:
         marked_path, signed = work / f"marked{output.suffix}", work / f"signed{output.suffix}"
         report("mark", 0.0)
-        made = _mark_clip if isinstance(source, Clip) else _mark_file
-        marked = made(source, marked_path, unique_id, settings, report)  # type: ignore[operator]
+        if isinstance(source, Clip):
+            generation, source_type, parent = source.generation, SourceType.GENERATED, None
+            marked = _mark_clip(source, marked_path, unique_id, settings, report)
+        else:
+            parent = source
+            marked = _mark_file(source, marked_path, unique_id, settings, report)
         report("read the mark", 0.0)
         _must_read_back(marked_path, marked.payload)
         report("sign", 0.0)
-        if isinstance(source, Clip):
-            generation, source_type = source.generation, SourceType.GENERATED
         spec = ManifestSpec(
             title=output.name,
-            kind="generated" if isinstance(source, Clip) else "marked",
+            kind="marked" if parent else "generated",
             unique_id=unique_id,
             source_type=source_type,
             generation=generation,
@@ -123,21 +126,16 @@ def publish(
             prompt_digest=_digest(settings, generation),
             disclose_prompt=disclose_prompt,
         )
-        parent = None if isinstance(source, Clip) else source
-        store = sign(
-            marked_path,
-            signed,
-            build_manifest(spec),
-            identity,
-            thumbnail=_thumbnail(marked_path),
-            parent=parent,
-        )
+        picture = _thumbnail(marked_path)
+        store = sign(marked_path, signed, build_manifest(spec), identity, thumbnail=picture, parent=parent)
         report("read the credential", 0.0)
-        credential = _must_verify(signed, identity, marked.payload, settings)
+        credential = _must_verify(signed, marked.payload)
         record = _record(spec, credential, store, marked_path, signed)
         marked_path.unlink()
         _register_and_rename(record, signed, output, settings, report, overwrite=overwrite)
-    return Published(output, record.file_sha256, record.manifest_id, marked.payload, marked.psnr, marked.notes)
+    return Published(
+        output, record.file_sha256, record.manifest_id, marked.payload, marked.psnr, marked.notes
+    )
 
 
 def check_output(output: Path, *, overwrite: bool, source: Clip | Path | None = None) -> None:
@@ -169,20 +167,22 @@ def _workplace(output: Path) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix=_WORK, dir=output.parent) as folder:
             yield Path(folder)
     except OSError as e:
-        raise OutputError(f"cannot write {output}: {e.strerror or e}; check free space and permissions") from e
+        raise OutputError(
+            f"cannot write {output}: {e.strerror or e}; check free space and permissions"
+        ) from e
 
 
 def _mark_clip(clip: Clip, out: Path, unique_id: str, settings: Settings, report: Progress) -> _Marked:
-    payload = new_payload()
+    payload, clip = new_payload(), enlarge(clip)
     psnr = write_clip(
-        enlarge(clip),
+        clip,
         out,
-        make_luma=lambda geometry: VideoWatermark().embedder(geometry, payload, psnr=settings.psnr),
+        luma=VideoWatermark().embedder(geometry_of_clip(clip), payload, psnr=settings.psnr),
         settings=EncodeSettings(crf=settings.crf, preset=settings.preset),
         metadata=aigc_label("sorakit", unique_id),
         progress=report,
     )
-    return _Marked(f"{payload:016x}", psnr)
+    return _Marked(f"{payload:016x}", psnr or math.inf)
 
 
 def _mark_file(source: Path, out: Path, unique_id: str, settings: Settings, report: Progress) -> _Marked:
@@ -226,16 +226,18 @@ def _must_read_back(path: Path, payload: str) -> None:
         )
 
 
-def _must_verify(path: Path, identity: Identity, payload: str, settings: Settings) -> Credential:
-    """Read the signed file as a stranger would, with our own anchor for trust."""
-    root = identity.chain_pem.decode()
-    credential = read_credential(path, Trust(claims=(root,)))
+def _must_verify(path: Path, payload: str) -> Credential:
+    """Read the signed file as a stranger would, who trusts nobody: all hashes and signatures must hold."""
+    credential = read_credential(path, Trust())
     if credential.provenance.state not in ("trusted", "valid_untrusted"):
         raise ProvenanceError(
-            f"the signed file does not verify: {'; '.join(credential.provenance.problems)}; nothing was written"
+            f"the signed file does not verify: {'; '.join(credential.provenance.problems)}; "
+            "nothing was written"
         )
     if (VideoWatermark().name, payload) not in credential.soft_bindings:
-        raise ProvenanceError("the signed file's soft binding is not the mark in its picture; nothing was written")
+        raise ProvenanceError(
+            "the signed file's soft binding is not the mark in its picture; nothing was written"
+        )
     return credential
 
 
@@ -252,6 +254,7 @@ def _record(spec: ManifestSpec, credential: Credential, store: bytes, marked: Pa
         title=spec.title,
         bindings=((str(spec.algorithm), str(spec.payload_hex)),),
         fingerprint=fingerprint(read_luma(marked, max_frames=FRAMES_WANTED)),
+        generation=credential.generation,
     )
 
 
@@ -265,12 +268,18 @@ def _register_and_rename(
             report("rename", 0.0)
             _rename(signed, output, overwrite=overwrite)
         except BaseException:
-            registry.discard(record.manifest_id)
+            if not _in_place(signed, output):
+                registry.discard(record.manifest_id)
             raise
         report("confirm", 0.0)
         registry.confirm(record.manifest_id)
         registry.audit("published", record.manifest_id, file_sha256=record.file_sha256)
     report("confirm", 1.0)
+
+
+def _in_place(signed: Path, output: Path) -> bool:
+    """Whether the rename had happened before it was interrupted: then the row has to stay."""
+    return not signed.exists() or (output.exists() and output.samefile(signed))
 
 
 def _rename(signed: Path, output: Path, *, overwrite: bool) -> None:

@@ -126,7 +126,10 @@ class FrameGeometry:
 
 @dataclass(frozen=True, slots=True)
 class ProvenanceEvidence:
-    """What the embedded C2PA manifest store says, and how far it can be believed."""
+    """What the embedded C2PA manifest store says, and how far it can be believed.
+
+    `generation`: the kit's own assertion (provider, system, model, seed, …) where the active manifest has one.
+    """
 
     state: Literal["trusted", "valid_untrusted", "tampered", "none", "error"] = "none"
     signer: str | None = None
@@ -138,6 +141,7 @@ class ProvenanceEvidence:
     manifest_id: str | None = None
     declares_ai: bool = False
     declares_capture: bool = False
+    generation: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,5 @@
 """The `sorakit` program: gathers the commands, turns the kit's errors into one line and an exit code."""
 
-import os
 import signal
 import sys
 from types import FrameType
@@ -55,16 +54,10 @@ def main() -> None:
     """Entry point of the `sorakit` script."""
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        app(standalone_mode=True)
+        app()  # turns Ctrl-C and a closed pipe into exit codes of its own
     except SorakitError as e:
         console.print(f"[bold red]error:[/] {_one_line(e)}", markup=True)
         sys.exit(e.exit_code)
-    except KeyboardInterrupt:
-        console.print("stopped; nothing was written")
-        sys.exit(130)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
 
 
 def _one_line(error: Exception) -> str:

@@ -27,7 +27,9 @@ _COLOURS = {
 
 def check(
     files: Annotated[list[Path], typer.Argument(help="Videos or images.", metavar="FILE…")],
-    json_out: Annotated[bool, typer.Option("--json", help="One JSON object a file a line, on stdout.")] = False,
+    json_out: Annotated[
+        bool, typer.Option("--json", help="One JSON object a file a line, on stdout.")
+    ] = False,
     trust: Annotated[
         list[str] | None,
         typer.Option(help="`dev` for this user's development certificate, or a PEM file of anchors."),

@@ -17,7 +17,12 @@ from sorakit.cli.ui import console, print_json
 State = Literal["ok", "note", "problem"]
 Finding = tuple[str, State, str]
 
-_EXTRAS = {"torch": "generate", "diffusers": "generate", "jupyterlab": "notebooks", "imwatermark": "peer watermarks"}
+_EXTRAS = {
+    "torch": "generate",
+    "diffusers": "generate",
+    "jupyterlab": "notebooks",
+    "imwatermark": "peer watermarks",
+}
 
 
 def doctor(json_out: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
@@ -28,7 +33,12 @@ def doctor(json_out: Annotated[bool, typer.Option("--json", help="Print one JSON
     findings = list(_findings())
     broken = any(state == "problem" for _, state, _ in findings)
     if json_out:
-        print_json({"ok": not broken, "findings": [dict(zip(("what", "state", "detail"), f, strict=True)) for f in findings]})
+        print_json(
+            {
+                "ok": not broken,
+                "findings": [dict(zip(("what", "state", "detail"), f, strict=True)) for f in findings],
+            }
+        )
     else:
         table = Table(box=None, show_header=False)
         for what, state, detail in findings:
@@ -48,7 +58,11 @@ def _findings() -> Iterator[Finding]:
     yield _codecs()
     for module, use in _EXTRAS.items():
         there = importlib.util.find_spec(module) is not None
-        yield module, "ok" if there else "note", f"for {use}" if there else f"not installed; only needed for {use}"
+        yield (
+            module,
+            "ok" if there else "note",
+            f"for {use}" if there else f"not installed; only needed for {use}",
+        )
     yield _home(settings.home)
     yield _identity(settings.keys_dir)
     yield _registry(settings.database_url)
@@ -59,7 +73,11 @@ def _codecs() -> Finding:
 
     missing = [c for c in ("libx264", "h264", "aac") if c not in av.codecs_available]
     if missing:
-        return "codecs", "problem", f"PyAV lacks {', '.join(missing)}; install the wheel of `av` from the registry"
+        return (
+            "codecs",
+            "problem",
+            f"PyAV lacks {', '.join(missing)}; install the wheel of `av` from the registry",
+        )
     return "codecs", "ok", "H.264 in and out"
 
 

@@ -45,10 +45,10 @@ def generate(
             device=device,
             progress=progress,
         )
-        done = publish(
-            clip, output, disclose_prompt=disclose_prompt, overwrite=force, progress=progress
-        )
+        done = publish(clip, output, disclose_prompt=disclose_prompt, overwrite=force, progress=progress)
     if json_out:
         print_json(done.to_json())
     else:
-        console.print(f"{done.path}  mark {done.payload}  {done.psnr:.1f} dB  {done.manifest_id}", markup=False)
+        console.print(
+            f"{done.path}  mark {done.payload}  {done.psnr:.1f} dB  {done.manifest_id}", markup=False
+        )

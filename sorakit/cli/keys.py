@@ -22,7 +22,9 @@ def dev(
 
     settings = Settings()
     identity = create_dev_identity(settings.keys_dir, force=force)
-    console.print(f"{identity.subject}, until {identity.not_after:%Y-%m-%d}, in {settings.keys_dir}", markup=False)
+    console.print(
+        f"{identity.subject}, until {identity.not_after:%Y-%m-%d}, in {settings.keys_dir}", markup=False
+    )
 
 
 @app.command()

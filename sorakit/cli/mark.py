@@ -8,14 +8,19 @@ import typer
 from sorakit.cli.ui import console, print_json, progress_bar
 from sorakit.types import SourceType
 
-SOURCE_NAMES = {"generated": SourceType.GENERATED, "edit": SourceType.EDITED, "composite": SourceType.COMPOSITE}
+SOURCE_NAMES = {
+    "generated": SourceType.GENERATED,
+    "edit": SourceType.EDITED,
+    "composite": SourceType.COMPOSITE,
+}
 
 
 def mark(
     source: Annotated[Path, typer.Argument(help="The video to mark.", metavar="IN")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write: .mp4, .m4v or .mov.")],
     source_type: Annotated[
-        str, typer.Option(help="What the video is: `generated` by another tool, an AI `edit`, or a `composite`.")
+        str,
+        typer.Option(help="What the video is: `generated` by another tool, an AI `edit`, or a `composite`."),
     ] = "generated",
     tool: Annotated[str | None, typer.Option(help="Name of the tool that made the video.")] = None,
     tool_version: Annotated[str | None, typer.Option(help="That tool's version.")] = None,
@@ -46,4 +51,6 @@ def mark(
     if json_out:
         print_json(done.to_json())
     else:
-        console.print(f"{done.path}  mark {done.payload}  {done.psnr:.1f} dB  {done.manifest_id}", markup=False)
+        console.print(
+            f"{done.path}  mark {done.payload}  {done.psnr:.1f} dB  {done.manifest_id}", markup=False
+        )

@@ -18,7 +18,7 @@ console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 @contextmanager
 def progress_bar(title: str, *, quiet: bool = False) -> Iterator[Report]:
-    """A bar on stderr; yields the callback that moves it. Vanishes when done, and shows nothing when quiet."""
+    """A bar on stderr; yields the callback that moves it. Vanishes when done; shows nothing when quiet."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
         task = bar.add_task(title, total=1.0)

@@ -26,11 +26,28 @@ def _conflict(e: Evidence) -> str | None:
     p = e.provenance
     if p.state not in ("trusted", "valid_untrusted"):
         return None
-    if p.state == "trusted" and p.declares_capture and e.watermark.found:
+    # Camera footage that an AI edit openly builds on declares both, and its mark belongs there.
+    if p.state == "trusted" and p.declares_capture and not p.declares_ai and e.watermark.found:
         return "A trusted credential declares a capture, yet the picture carries a mark of generated video."
-    if e.recovery.state == "recovered" and e.recovery.manifest_id != p.manifest_id:
+    if e.recovery.state == "recovered" and not _accounts_for(e, e.recovery.manifest_id):
         return "The credential in the file and the one that its watermark leads to are not the same."
     return None
+
+
+def _accounts_for(e: Evidence, manifest_id: str | None) -> bool:
+    """Whether the embedded credential is that manifest, or names it as an ingredient.
+
+    Names are free to choose: the same name on a credential that is not the registered one is a forgery.
+    """
+    if e.provenance.manifest_id == manifest_id:
+        return e.in_registry
+    waiting = list(e.provenance.ingredients)
+    while waiting:
+        ingredient = waiting.pop()
+        if ingredient.get("manifest_id") == manifest_id and ingredient.get("state") != "tampered":
+            return True
+        waiting += ingredient.get("ingredients") or []
+    return False
 
 
 def _ai_declared(e: Evidence) -> str | None:
@@ -56,7 +73,9 @@ def _ai_watermarked(e: Evidence) -> str | None:
     head = f"The watermark decodes (chance of this in unmarked video below 1e{e.watermark.log10_p:.0f})"
     if e.recovery.state == "no_match":
         return head + ", but the picture does not match the one it was issued for: the mark may be copied."
-    return head + "; its id is not in this registry."
+    if e.recovery.state == "unavailable":
+        return head + "; its id is not in this registry."
+    return head + "."
 
 
 def _authentic_declared(e: Evidence) -> str | None:

@@ -48,6 +48,6 @@ def mark_file_task(request: dict[str, Any], progress: Progress) -> dict[str, Any
         "was_marked": present is not None,
         "frames": report.frames,
         "duration": report.duration,
-        "psnr": report.psnr,
+        "psnr": report.luma_psnr,
         "dropped": list(report.dropped),
     }
