@@ -35,8 +35,7 @@ def expand(sigma: Tensor, like: Tensor) -> Tensor:
 
 def add_noise(clean: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
     """The noisy clip z = (1 − σ) x + σ ε; `sigma` `(B,)`."""
-    s = expand(sigma, clean)
-    return (1 - s) * clean + s * noise
+    return torch.lerp(clean, noise, expand(sigma, clean))
 
 
 def to_velocity(prediction: Prediction, output: Tensor, noisy: Tensor, sigma: Tensor) -> Tensor:
@@ -67,5 +66,6 @@ def flow_loss(clean_pred: Tensor, clean: Tensor, sigma: Tensor, weight: Tensor, 
     Dividing by σ turns the error of x̂ into that of v. The cap keeps nearly clean clips, whose edges the
     patches cannot draw anyway, from filling the gradient. `weight` `(B, 1, T, H, W)` has mean about 1.
     """
-    error = (clean_pred - clean) / expand(sigma, clean).clamp(min=cap)  # (B, C, T, H, W)
-    return (weight * error * error).mean()
+    error = clean_pred - clean  # (B, C, T, H, W)
+    scale = weight / expand(sigma, clean).clamp(min=cap) ** 2  # (B, 1, T, H, W)
+    return (error * error * scale).mean()

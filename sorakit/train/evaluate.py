@@ -38,7 +38,9 @@ def sample_clips(
     return pixels.permute(0, 2, 3, 4, 1).cpu().numpy()
 
 
-def evaluate(dit: VideoDiT, text: TextEncoder, recipe: Recipe, guidance: float | None = None) -> dict[str, float]:
+def evaluate(
+    dit: VideoDiT, text: TextEncoder, recipe: Recipe, guidance: float | None = None
+) -> dict[str, float]:
     """Mean oracle scores over the recipe's fixed unseen prompts, and the CPU-seconds that it took."""
     start = time.process_time()
     scenes = unseen_scenes(recipe, recipe.prompts)

@@ -98,24 +98,24 @@ class Trainer:
         r, B = self.recipe, len(batch.clips)
         sigma = sample_sigma(B, *r.sigma, self.generator)  # (B,)
         keep = torch.rand(B, generator=self.generator) >= r.text_drop  # (B,)
-        clean, decoy = self._scaled(batch.clips), self._scaled(batch.decoys)  # (B, C, T, H, W)
-        misled = ((sigma > r.decoy_from) & keep).to(self.device)
-        shown = torch.where(misled[:, None, None, None, None], decoy, clean)  # (B, C, T, H, W)
+        misled = ((sigma > r.decoy_from) & keep).numpy()[:, None, None, None, None]
+        clean = self._scaled(batch.clips)  # (B, C, T, H, W)
+        shown = self._scaled(np.where(misled, batch.decoys, batch.clips))  # (B, C, T, H, W)
         noise = torch.randn(clean.shape, generator=self.generator).to(self.device)
         sigma = sigma.to(self.device)
         noisy = add_noise(shown, noise, sigma)  # (B, C, T, H, W)
         tokens = torch.where(keep[:, None], torch.from_numpy(batch.tokens), 0).to(self.device)  # (B, L)
         out = self.pair.dit(noisy, 1000 * sigma, *self.pair.text(tokens))  # (B, C, T, H, W)
         kind = prediction_type(self.pair.dit.config.prediction)
-        mask = F.max_pool3d(torch.from_numpy(batch.masks), (1, 3, 3), 1, (0, 1, 1))[:, None]  # (B, 1, T, H, W)
+        mask = F.max_pool2d(torch.from_numpy(batch.masks), 3, 1, 1)[:, None]  # (B, 1, T, H, W)
         weight = 1 + r.object_weight * mask.to(self.device)
         return to_clean(kind, out.float(), noisy, sigma), clean, sigma, weight / weight.mean()
 
     def _scaled(self, clips: np.ndarray[Any, np.dtype[np.uint8]]) -> Tensor:
         """`uint8 (B, T, H, W, 3)` → the model's `float32 (B, C, T, H, W)`."""
         config = self.pair.dit.config
-        x = torch.from_numpy(clips).to(self.device).permute(0, 4, 1, 2, 3).float() / 127.5 - 1
-        return (x - config.mean) / config.std
+        x = torch.from_numpy(clips).to(self.device).permute(0, 4, 1, 2, 3).contiguous().float()
+        return x.mul_(1 / (127.5 * config.std)).sub_((1 + config.mean) / config.std)
 
     def flops(self) -> int:
         """Training operations of one step."""

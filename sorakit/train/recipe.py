@@ -48,7 +48,7 @@ class Recipe:
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
         "one-object": Recipe(
-            "one-object", Space(textures=("plain", "striped"), two=0.0, camera=0.0), model={"patch": (4, 8, 8)}
+            "one-object", Space(textures=("plain",), two=0.0, camera=0.0), model={"patch": (4, 8, 8)}
         ),
         "tiny": Recipe(
             "tiny",

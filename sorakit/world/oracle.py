@@ -28,6 +28,7 @@ FACTS = ("colour", "shape", "size", "motion", "count", "background", "texture", 
 
 # area / radius², and how far the centroid lies below the centre, in radii
 _AREA = {"circle": np.pi, "square": 3.0976, "triangle": 1.828, "cross": 2.2044}
+_GROWS = 2.2
 _SINK = {"circle": 0.0, "square": 0.0, "triangle": 0.2333, "cross": 0.0}
 
 
@@ -150,7 +151,7 @@ def _cores(video: Floats, backdrop: Backdrop) -> dict[str, npt.NDArray[np.bool_]
         inner[:, :, 1:] &= core[:, :, :-1]
         inner[:, :, :-1] &= core[:, :, 1:]
         seen = inner.sum((1, 2)) >= max(1, 0.001 * area)
-        if seen.mean() >= 0.5:
+        if seen.mean() >= 0.4:
             found[name] = core
     return found
 
@@ -170,21 +171,26 @@ def _read_sprite(colour: str, alpha: Floats, hidden: npt.NDArray[np.bool_]) -> S
     alpha = np.where(hidden, 0, alpha)
     area = alpha.sum((1, 2))
     touched = (_dilate(alpha > 0.3) & hidden).sum((1, 2)) > 0
-    enough = area >= 0.4 * np.median(area[area > 0]) if (area > 0).any() else area > 0
     clear = ~touched & (area >= 4)
     if clear.sum() < max(3, T // 5):
-        clear = enough & (area >= 4)
+        clear = area >= max(4.0, 0.6 * float(np.max(area)))
     if clear.sum() < 2:
         return None
     y, x = np.mgrid[0:H, 0:W] + 0.5
+    mass = np.maximum(area, 1e-6)
+    mid = np.stack([(alpha * g).sum((1, 2)) / mass for g in (x, y)], 1) / unit  # (T, 2)
     at = np.flatnonzero(clear)
-    mid = np.stack([(alpha[at] * g).sum((1, 2)) / area[at] for g in (x, y)], 1) / unit  # (K, 2)
-    every = np.arange(T)
-    centre = np.stack([np.interp(every, at, mid[:, i]) for i in (0, 1)], 1).astype(np.float32)
-    motion = _motion(centre, area, clear)
-    late = at[at >= T // 2] if motion == "grows" and (at >= T // 2).any() else at
+    growth = _growth(area, at)
+    late = at[at >= T // 2] if growth > _GROWS and (at >= T // 2).any() else at
     chosen = late[np.linspace(0, len(late) - 1, min(6, len(late))).astype(int)]
-    shape, iou, radii = _fit(alpha[chosen], centre[chosen], hidden[chosen])
+    shape, iou, radii = _fit(alpha[chosen], mid[chosen], hidden[chosen])
+    mid[:, 1] -= _SINK[shape] * np.interp(np.arange(T), chosen, radii)
+    if growth <= _GROWS:
+        for t in np.flatnonzero(~clear & (area >= 0.2 * np.median(area[at]))):
+            mid[t] = _locate(shape, float(np.median(radii)), alpha[t], hidden[t], mid[t])
+        at = np.flatnonzero(clear | (area >= 0.2 * np.median(area[at])))
+    centre = np.stack([np.interp(np.arange(T), at, mid[at, i]) for i in (0, 1)], 1).astype(np.float32)
+    motion = _motion(centre, growth)
     if motion == "grows":
         radii = radii / (GROW[0] + (GROW[1] - GROW[0]) * chosen / (T - 1))
     radius = float(np.median(radii))
@@ -192,14 +198,32 @@ def _read_sprite(colour: str, alpha: Floats, hidden: npt.NDArray[np.bool_]) -> S
     return SpriteReading(colour, shape, size, motion, iou, radius, centre)
 
 
-def _motion(centre: Floats, area: Floats, clear: npt.NDArray[np.bool_]) -> str:
+def _growth(area: Floats, at: npt.NDArray[np.intp]) -> float:
+    """Area at the end over that at the start, from a straight line through the radii of the frames `at`."""
+    slope, first = np.polyfit(at / (len(area) - 1), np.sqrt(area[at]), 1)
+    return float(max(slope + first, 0.1) / max(first, 1.0)) ** 2
+
+
+def _locate(
+    shape: str, radius: float, alpha: Floats, hidden: npt.NDArray[np.bool_], start: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Centre of a partly covered sprite of known shape and radius: the best match of what is seen."""
+    H, W = alpha.shape
+    best = start
+    for reach, count in ((radius, 9), (radius / 5, 5)):
+        offset = np.linspace(-reach, reach, count)
+        tries = (best + np.stack(np.meshgrid(offset, offset), -1).reshape(-1, 2)).astype(np.float32)
+        masks = coverage(shape, tries, np.full(len(tries), radius, np.float32), H, W)
+        miss = (np.abs(masks - alpha) * ~hidden).sum((1, 2))
+        best = tries[int(np.argmin(miss))].astype(np.float64)
+    return best
+
+
+def _motion(centre: Floats, growth: float) -> str:
     dx, dy = (centre[-1] - centre[0]).tolist()
     ex, ey = np.ptp(centre, axis=0).tolist()
-    at = np.flatnonzero(clear)
-    third = max(1, len(at) // 4)
-    growth = np.median(area[at[-third:]]) / max(1.0, float(np.median(area[at[:third]])))
     up_and_down = float(np.abs(np.diff(centre[:, 1])).sum()) > 1.6 * ey
-    if growth > 1.9 and max(ex, ey) < 0.2:
+    if growth > _GROWS and max(ex, ey) < 0.2:
         return "grows"
     if min(ex, ey) > 0.25 and np.hypot(dx, dy) < 0.25:
         return "orbits"

@@ -143,7 +143,7 @@ def _place(
     """Tracks of all sprites; two may cross, but each must be seen clear of the other often enough."""
     best: list[tuple[Floats, Floats]] = []
     best_clear = -1.0
-    for _ in range(40):
+    for _ in range(150):
         tracks = [_track(s, rng, T, extent) for s in shot.sprites]
         if len(tracks) == 1:
             return tracks

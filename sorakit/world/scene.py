@@ -174,8 +174,12 @@ def sample_scene(rng: np.random.Generator, space: Space) -> Scene:
 def _shot(rng: np.random.Generator, space: Space, backgrounds: tuple[str, ...]) -> Shot:
     count = 2 if rng.random() < space.two else 1
     colours = rng.permutation(list(COLOURS))[:count]
+    sizes = [_pick(rng, space.sizes) for _ in colours]
+    if sizes == ["big", "big"]:  # two big sprites that go the same way would hide each other throughout
+        sizes[1] = space.sizes[0]
     sprites = tuple(
-        Sprite(_pick(rng, space.sizes), str(c), _pick(rng, SHAPES), _pick(rng, MOTIONS)) for c in colours
+        Sprite(s, str(c), _pick(rng, SHAPES), _pick(rng, MOTIONS))
+        for s, c in zip(sizes, colours, strict=True)
     )
     texture = _pick(rng, space.textures)
     moves = cameras_for(texture)
