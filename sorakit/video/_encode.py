@@ -103,6 +103,8 @@ class Encoder:
         )
         self._container.metadata.update(metadata)
         self._durations: dict[int, int] = {}
+        self._held: Packet[Any] | None = None
+        self._delay = 0
         self._video = self._container.add_stream("libx264", rate=look.rate)
         context = self._video.codec_context
         context.width, context.height, context.pix_fmt = look.width, look.height, look.pixel_format
@@ -168,13 +170,30 @@ class Encoder:
         packet.stream = stream
         self._container.mux(packet)
 
-    def finish(self) -> None:
-        """Encode what is left, write the index, close."""
+    def finish(self, end: int) -> None:
+        """Encode what is left, make the track end at `end` (time base ticks), write the index, close."""
+        if self._durations:
+            last = max(self._durations)
+            self._durations[last] = max(1, end - last)
         self._mux(self._video.encode(None))
+        if self._held is not None:
+            self._close_track(self._held, end)
+            self._container.mux(self._held)
         self._container.close()
 
     def _mux(self, packets: "list[Packet[Any]]") -> None:
+        """Pass packets on, all but the newest: the last one's duration is known only at the end."""
         for packet in packets:
-            # x264 does not carry durations; without them the last frame of a variable-rate clip is too short.
-            packet.duration = self._durations.pop(packet.pts, 0) if packet.pts is not None else 0
-            self._container.mux(packet)
+            if packet.pts is not None:
+                # x264 carries no durations; without them a variable-rate clip ends too early.
+                packet.duration = self._durations.pop(packet.pts, 0)
+            if self._held is not None:
+                self._container.mux(self._held)
+            elif packet.pts is not None and packet.dts is not None:
+                self._delay = packet.pts - packet.dts
+            self._held = packet
+
+    def _close_track(self, packet: "Packet[Any]", end: int) -> None:
+        """Players take the sum of decoding times for the track's length, so the last of them has to fit."""
+        if packet.dts is not None and end - self._delay > packet.dts:
+            packet.duration = end - self._delay - packet.dts

@@ -21,6 +21,11 @@ CONTAINERS = frozenset(
 FULL_CONTAINERS = {b"meta": 4, b"iref": 4}
 """Boxes that hold boxes after a few bytes of their own."""
 
+TOP = frozenset(
+    b"ftyp styp moov mdat free skip wide uuid meta moof mfra sidx ssix pdin udta prft emsg pnot jumb".split()
+)
+"""Boxes that stand at the top of a file."""
+
 MAX_DEPTH = 16
 
 
@@ -92,8 +97,8 @@ def _read_header(file: BinaryIO, position: int, end: int, depth: int) -> _Box | 
             raise InputError(f"the first box is broken (length {length}); the file is damaged")
         return None
     if stop > end:
-        if depth == 0 and not _plausible(kind):
-            return None
+        if depth == 0 and kind not in TOP:
+            return None  # bytes appended to a whole file, which no reader minds
         if depth == 0:
             raise InputError(
                 f"the file is cut off: box `{kind.decode('latin-1')}` should end at byte {stop}, "
@@ -101,11 +106,6 @@ def _read_header(file: BinaryIO, position: int, end: int, depth: int) -> _Box | 
             )
         stop = end
     return _Box(kind, position, body, stop)
-
-
-def _plausible(kind: bytes) -> bool:
-    """Four printable characters (Apple's begin with ©, 0xA9): a box, and not bytes appended to a file."""
-    return len(kind) == 4 and all(0x20 <= byte < 0x7F or byte == 0xA9 for byte in kind)
 
 
 def _inside(file: BinaryIO, box: _Box) -> int | None:

@@ -4,6 +4,7 @@ In: a path and `sorakit.config.Limits`. Out: the container's name, or one of the
 0.1 s. Also gives `run_guarded` its public name: parsing itself happens in a child process (`isolate`).
 """
 
+import codecs
 import os
 import stat
 from dataclasses import dataclass
@@ -165,6 +166,12 @@ def _describe(head: bytes) -> str:
         return "a ZIP archive"
     if not head.strip(b"\0"):
         return "nothing but zero bytes"
-    if all(byte >= 0x20 or byte in b"\t\n\r\f\x1b" for byte in head[:512]):
-        return "a text file"
-    return "of an unknown kind"
+    return "a text file" if _is_text(head[:512]) else "of an unknown kind"
+
+
+def _is_text(head: bytes) -> bool:
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return all(byte >= 0x20 or byte in b"\t\n\r\f\x1b" for byte in head)

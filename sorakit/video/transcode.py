@@ -33,6 +33,9 @@ _CONTAINER_TAGS = frozenset({"major_brand", "minor_version", "compatible_brands"
 _FREE_CLOCKS = frozenset({"mpegts", "mpeg"})
 """Containers whose times start anywhere; those of others are kept as they are."""
 
+_MAX_HOLD = 3600
+"""Seconds that a last frame may stand; a length beyond it is a broken or hostile header."""
+
 _Item: TypeAlias = "av.VideoFrame | Packet[Any]"
 
 
@@ -169,7 +172,7 @@ class _Job:
             run_stages(self._items(list(tracks)), self._work, sink)
             if not self._frames:
                 raise NotAVideoError("no picture of the file can be decoded; it is damaged")
-            encoder.finish()
+            encoder.finish(self._times.finish(self._stream))
         if self._progress is not None:
             self._progress("mark", 1.0)
         return TranscodeReport(
@@ -232,6 +235,15 @@ class _Times:
     def end(self) -> int:
         """Ticks from the first frame's start to the last one's end."""
         return 0 if self._last is None else self._last + self._duration - self._first
+
+    def finish(self, stream: VideoStream) -> int:
+        """The tick at which the track ends: where the source says, if that is after the last frame began."""
+        last = self._last or 0
+        if stream.duration:
+            end = (stream.start_time or 0) + stream.duration - round(self._origin / self._base)
+            if 0 < (end - last) * self._base <= _MAX_HOLD:
+                self._duration = end - last
+        return last + self._duration
 
     def stamp(self, frame: av.VideoFrame) -> int:
         found = frame.pts if frame.pts is not None else frame.dts

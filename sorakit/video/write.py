@@ -68,7 +68,7 @@ def write_clip(
     with new_file(path) as part, Encoder(part, look, settings, metadata or {}) as encoder:
         encoder.begin()
         run_stages(_frames(clip, geometry), marker, sink)
-        encoder.finish()
+        encoder.finish(total)
     return marker.psnr
 
 

@@ -1,0 +1,1 @@
+"""Functions that misbehave on purpose, for the tests of `run_guarded`."""
