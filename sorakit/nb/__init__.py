@@ -1,1 +1,32 @@
-"""Helpers for notebooks."""
+"""Helpers for notebooks: look at videos, read a check's card, try attacks, check an exercise's answer.
+
+Parts load when they are first used: the demo's guarded child takes the stills alone from here.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sorakit.nb.card import CredentialCard
+    from sorakit.nb.exercise import expect
+    from sorakit.nb.lab import AttackLab
+    from sorakit.nb.show import show, side_by_side, strip
+
+__all__ = ["AttackLab", "CredentialCard", "expect", "show", "side_by_side", "strip"]
+
+_HOME = {
+    "AttackLab": "lab",
+    "CredentialCard": "card",
+    "expect": "exercise",
+    "show": "show",
+    "side_by_side": "show",
+    "strip": "show",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value  # importing the submodule `show` has put the module itself under this name
+    return value
