@@ -102,18 +102,19 @@ class _Clock:
 
 
 def _spread(frames: Iterator[Sampled], duration: float, wanted: int) -> Iterator[Sampled]:
-    """The first frame at or after the middle of each of `wanted` equal parts; the last one if none came."""
-    step, done, last, shown = duration / wanted, 0, None, True
-    for item in frames:
-        last, shown = item, False
+    """The frames on show at the middles of `wanted` equal parts, each once."""
+    step, done, shown = duration / wanted, 0, None
+    for shown in frames:
+        break
+    for following in frames:
         # Half a millisecond of grace: frame times are rounded to the container's time base.
-        if done < wanted and item.seconds + 5e-4 >= (done + 0.5) * step:
-            yield item
-            shown = True
-            while done < wanted and item.seconds + 5e-4 >= (done + 0.5) * step:
+        if done < wanted and following.seconds - 5e-4 > (done + 0.5) * step and shown is not None:
+            yield shown
+            while done < wanted and following.seconds - 5e-4 > (done + 0.5) * step:
                 done += 1
-    if last is not None and not shown and done < wanted:
-        yield last
+        shown = following
+    if shown is not None and done < wanted:
+        yield shown
 
 
 def _seek(container: InputContainer, stream: VideoStream, info: VideoInfo, wanted: int) -> Iterator[Sampled]:

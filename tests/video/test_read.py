@@ -1,0 +1,155 @@
+import time
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+
+from sorakit.errors import InputError, NotAVideoError, UsageError
+from sorakit.video.read import read_clip, read_luma, read_rgb
+
+
+def stored_planes(path):
+    with av.open(str(path)) as container:
+        return [
+            frame.to_ndarray(format="gray" if False else None)[: frame.height]
+            for frame in container.decode(video=0)
+        ]
+
+
+def test_luma_is_the_stored_plane_bit_for_bit(tmp_path, clip_factory, file_factory):
+    path = file_factory(tmp_path / "a.mp4", clip_factory(1.0))
+    want = stored_planes(path)
+    got = list(read_luma(path))
+    assert len(got) == len(want) == 24
+    assert all(np.array_equal(luma, plane) for (_, luma), plane in zip(got, want, strict=True))
+    assert [round(t * 24) for t, _ in got] == list(range(24))
+
+
+@pytest.mark.parametrize("count", [1, 3, 7, 24, 100])
+def test_sampling_is_even_and_never_more(tmp_path, clip_factory, file_factory, count):
+    path = file_factory(tmp_path / "a.mp4", clip_factory(2.0))
+    times = [t for t, _ in read_luma(path, max_frames=count)]
+    assert len(times) == min(count, 48)
+    middles = (np.arange(count) + 0.5) * 2 / count
+    if count <= 24:
+        assert np.abs(np.array(times) - middles).max() <= 1 / 24 + 1e-6
+    assert times == sorted(set(times))
+
+
+def test_turn_and_aspect_are_undone(tmp_path, clip_factory, file_factory):
+    clip = clip_factory(0.5)
+    plain = next(read_luma(file_factory(tmp_path / "a.mp4", clip)))[1]
+    turned = next(read_luma(file_factory(tmp_path / "b.mp4", clip, rotation=90)))[1]
+    assert np.array_equal(turned, np.rot90(plain, -1))
+    wide = next(read_luma(file_factory(tmp_path / "c.mp4", clip, sar=Fraction(4, 3))))[1]
+    assert wide.shape == (256, 427)
+    both = next(read_rgb(file_factory(tmp_path / "d.mp4", clip, sar=Fraction(4, 3), rotation=270)))[1]
+    assert both.shape == (427, 256, 3)
+
+
+def test_rgb_is_what_went_in(tmp_path, clip_factory, file_factory):
+    clip = clip_factory(0.5, kind="flat")
+    path = file_factory(tmp_path / "a.mp4", clip, options={"crf": "1"})
+    for (_, picture), want in zip(read_rgb(path), clip.frames, strict=True):
+        assert np.abs(picture.astype(int) - want).mean() < 2
+    small = [p for _, p in read_rgb(path, max_side=100, max_frames=2)]
+    assert [p.shape for p in small] == [(80, 100, 3)] * 2
+
+
+def test_clip(tmp_path, clip_factory, file_factory):
+    path = file_factory(tmp_path / "a.mp4", clip_factory(2.0))
+    assert read_clip(path).frames.shape == (48, 256, 320, 3)
+    some = read_clip(path, max_frames=8, max_side=64)
+    assert some.frames.shape == (8, 51, 64, 3)
+    assert some.fps == 4
+
+
+def test_ten_bits_and_gif_and_image(tmp_path, clip_factory, file_factory):
+    clip = clip_factory(0.5)
+    eight = np.mean([y.mean() for _, y in read_luma(file_factory(tmp_path / "a.mp4", clip))])
+    ten = list(read_luma(file_factory(tmp_path / "b.mp4", clip, pix_fmt="yuv420p10le")))
+    assert ten[0][1].dtype == np.uint8
+    assert np.mean([y.mean() for _, y in ten]) == pytest.approx(eight, abs=1)
+    gif = list(read_luma(file_factory(tmp_path / "c.gif", clip, codec="gif", pix_fmt="rgb8")))
+    assert len(gif) == 12
+    assert np.mean([y.mean() for _, y in gif]) == pytest.approx(eight, abs=4)
+    av.VideoFrame.from_ndarray(clip.frames[0], format="rgb24").save(str(tmp_path / "d.png"))
+    assert [t for t, _ in read_luma(tmp_path / "d.png", max_frames=5)] == [0.0]
+
+
+def test_damaged_middle_is_passed_over(tmp_path, clip_factory, file_factory):
+    path = file_factory(tmp_path / "a.mkv", clip_factory(3.0), options={"g": "12"})
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 2000] = bytes(2000)
+    path.write_bytes(data)
+    assert 20 < len(list(read_luma(path))) <= 72
+
+
+def test_cut_off_matroska_gives_what_is_there(tmp_path, clip_factory, file_factory):
+    path = file_factory(tmp_path / "a.mkv", clip_factory(2.0), options={"g": "12"})
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert 5 < len(list(read_luma(path))) < 48
+
+
+def test_errors(tmp_path, clip_factory, file_factory):
+    with pytest.raises(InputError, match="cannot read"):
+        next(read_luma(tmp_path / "none.mp4"))
+    (tmp_path / "a.txt").write_text("words")
+    with pytest.raises(NotAVideoError):
+        next(read_rgb(tmp_path / "a.txt"))
+    path = file_factory(tmp_path / "a.mp4", clip_factory(0.5))
+    with pytest.raises(UsageError, match="max_frames"):
+        next(read_luma(path, max_frames=0))
+    with pytest.raises(UsageError, match="max_side"):
+        next(read_rgb(path, max_side=0))
+
+
+def test_broken_payload_behind_a_sound_header(tmp_path, clip_factory, file_factory):
+    path = file_factory(tmp_path / "a.mp4", clip_factory(1.0))
+    data = bytearray(path.read_bytes())
+    start, end = data.index(b"mdat") + 4, data.index(b"moov") - 4
+    data[start:end] = np.random.default_rng(0).integers(0, 256, end - start, dtype=np.uint8).tobytes()
+    path.write_bytes(data)
+    with pytest.raises(InputError):
+        list(read_luma(path))
+
+
+def test_a_real_clip(bikes):
+    frames = list(read_luma(bikes, max_frames=5))
+    assert [y.shape for _, y in frames] == [(272, 640)] * 5
+    assert frames[-1][0] > 4 * frames[0][0]
+
+
+@pytest.fixture(scope="module")
+def long_file(tmp_path_factory, clip_factory, file_factory):
+    """60 s of 1280×720 with a key frame every 10 s, as x264 makes them."""
+    clip = clip_factory(4.0, (1280, 720), 25)
+    path = tmp_path_factory.mktemp("long") / "a.mp4"
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=25, options={"preset": "ultrafast", "g": "250"})
+        video.width, video.height, video.pix_fmt = 1280, 720, "yuv420p"
+        frames = [
+            av.VideoFrame.from_ndarray(f, format="rgb24").reformat(format="yuv420p") for f in clip.frames
+        ]
+        for i in range(60 * 25):
+            frame = frames[i % len(frames)]
+            frame.pts = i
+            container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+    return path
+
+
+@pytest.mark.slow
+def test_few_frames_of_a_long_file_cost_little(long_file):
+    started = time.process_time()
+    all_frames = sum(1 for _ in read_luma(long_file))
+    whole = time.process_time() - started
+    started = time.process_time()
+    times = [t for t, _ in read_luma(long_file, max_frames=10)]
+    some = time.process_time() - started
+    assert all_frames == 1500
+    assert len(times) == 10
+    assert max(times) > 45
+    assert times == sorted(set(times))
+    assert some < whole / 8
