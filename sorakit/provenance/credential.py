@@ -21,14 +21,14 @@ MAX_INGREDIENTS = 200
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """Evidence, plus what the registry is compared with.
+    """The findings, plus what the registry is compared with.
 
     `soft_bindings`: (algorithm, value) of the active manifest. `store_sha256`: of the whole manifest store.
     `manifest_ids`: labels of all manifests in it, the active one included. `generation`: the kit's own
     assertion, if the active manifest has one.
     """
 
-    evidence: ProvenanceEvidence = field(default_factory=ProvenanceEvidence)
+    provenance: ProvenanceEvidence = field(default_factory=ProvenanceEvidence)
     soft_bindings: list[SoftBinding] = field(default_factory=list)
     store_sha256: str | None = None
     manifest_ids: list[str] = field(default_factory=list)

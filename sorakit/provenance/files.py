@@ -32,7 +32,7 @@ def read_private(path: Path) -> bytes:
     try:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
     except OSError as e:
-        raise IdentityError(f"cannot open {path}: {e.strerror}; create it with: sorakit keys create") from e
+        raise IdentityError(f"cannot open {path}: {e.strerror}; create it with: sorakit keys dev") from e
     with os.fdopen(handle, "rb") as f:
         state = os.fstat(f.fileno())
         if not stat.S_ISREG(state.st_mode):

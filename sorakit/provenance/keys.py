@@ -76,7 +76,7 @@ def create_dev_identity(keys_dir: Path, *, days: int = DEV_DAYS, force: bool = F
     except FileExistsError as e:
         raise IdentityError(
             f"a development identity exists already: {path}; keep it, or replace it with: "
-            "sorakit keys create --force"
+            "sorakit keys dev --force"
         ) from e
     return _identity(key_pem, [leaf], development=True)
 
@@ -90,7 +90,7 @@ def load_identity(keys_dir: Path) -> Identity:
     own = keys_dir / OWN_FILE
     path = own if own.exists() else keys_dir / DEV_FILE
     if not path.exists():
-        raise IdentityError(f"no signing identity in {keys_dir}; create one with: sorakit keys create")
+        raise IdentityError(f"no signing identity in {keys_dir}; create one with: sorakit keys dev")
     data = read_private(path)
     development = path.name == DEV_FILE
     try:
@@ -132,7 +132,7 @@ def _valid_today(identity: Identity, leaf: x509.Certificate, path: Path) -> Iden
     if now > leaf.not_valid_after_utc:
         raise IdentityError(
             f"the signing certificate in {path} expired on {leaf.not_valid_after_utc:%Y-%m-%d}; "
-            + ("renew it with: sorakit keys create --force" if identity.development else "install a new one")
+            + ("renew it with: sorakit keys dev --force" if identity.development else "install a new one")
         )
     if now < leaf.not_valid_before_utc:
         raise IdentityError(

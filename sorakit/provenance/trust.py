@@ -7,9 +7,11 @@ claim-signing roots, since a root that may stamp times must not thereby be able 
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
+from pydantic import TypeAdapter
 
 from sorakit.config import Settings
 from sorakit.errors import UsageError
@@ -31,6 +33,19 @@ class Trust:
     claims: tuple[str, ...] = ()
     stamps: tuple[str, ...] = ()
     development: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON types, for the child process that reads foreign files."""
+        result: dict[str, Any] = _ADAPTER.dump_python(self, mode="json")
+        return result
+
+    @staticmethod
+    def from_json(data: dict[str, Any]) -> "Trust":
+        """Raises `pydantic.ValidationError` when `data` is not what `to_json` makes."""
+        return _ADAPTER.validate_python(data)
+
+
+_ADAPTER = TypeAdapter(Trust)
 
 
 def load_trust(settings: Settings, *, extra: Path | None = None, dev: bool = False) -> Trust:
@@ -56,7 +71,7 @@ def load_trust(settings: Settings, *, extra: Path | None = None, dev: bool = Fal
         if anchor is None:
             raise UsageError(
                 f"`--trust dev` needs a development identity and there is none in {settings.keys_dir}; "
-                "create it with: sorakit keys create"
+                "create it with: sorakit keys dev"
             )
         development = (anchor.decode(),)
         claims.update(dict.fromkeys(development))

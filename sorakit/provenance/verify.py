@@ -34,7 +34,7 @@ from sorakit.provenance.store import may_sign_claims, signer_certificate
 from sorakit.provenance.trust import Trust
 from sorakit.types import ProvenanceEvidence
 
-__all__ = ["read_credential", "read_store"]
+__all__ = ["Credential", "read_credential", "read_store"]
 
 MAX_REPORT = 32 << 20
 State = Literal["trusted", "valid_untrusted", "tampered", "none", "error"]
@@ -46,7 +46,7 @@ def read_credential(path: Path, trust: Trust) -> Credential:
     MP4, MOV, AVI, JPEG, PNG, WebP and GIF are read; other known containers carry none (state `none`); an
     unknown or broken one is state `error`.
 
-    >>> read_credential(Path("/nonexistent.mp4"), Trust()).evidence.state
+    >>> read_credential(Path("/nonexistent.mp4"), Trust()).provenance.state
     'error'
     """
     try:

@@ -16,7 +16,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from sorakit.errors import RegistryError
 
-__all__ = ["HEAD", "migrate", "open_engine", "reading", "writing"]
+__all__ = ["HEAD", "database_exists", "migrate", "open_engine", "reading", "writing"]
 
 HEAD = "0001"
 """The newest revision: known here so that an up-to-date registry opens without importing alembic."""
@@ -52,6 +52,17 @@ def open_engine(url: str) -> Engine:
         engine.dispose()
         raise
     return engine
+
+
+def database_exists(url: str) -> bool:
+    """Whether `open_engine` would find a database rather than make one; a server counts as found."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError as e:
+        raise RegistryError(f"cannot use the registry URL: {e}") from e
+    if parsed.get_backend_name() != "sqlite":
+        return True
+    return bool(parsed.database) and Path(str(parsed.database)).is_file()
 
 
 def migrate(engine: Engine) -> None:

@@ -5,16 +5,16 @@ In and out of `Registry`; no private data: of the file's path only its name, of 
 
 import base64
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from sorakit.errors import RegistryError
+from sorakit.registry.fingerprint import Fingerprint
 
 __all__ = ["Record"]
 
 MAX_STORE = 64 << 20
-MAX_FINGERPRINT = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,18 +22,17 @@ class Record:
     """One manifest and what leads to it.
 
     `manifest_id`: the active manifest's label. `store`: the manifest store's bytes. `file_sha256`: of the
-    final file. `soft_bindings`: (algorithm, value in lower-case hex). `fingerprint`: bytes of
-    `Fingerprint.to_bytes()`. `state`: pending until the file stands in its place.
+    final file. `title`: the file's name when it was published, without folders. `bindings`: soft bindings as
+    (algorithm, value in lower-case hex). `state`: pending until the file stands in its place.
     """
 
     manifest_id: str
     store: bytes = field(repr=False)
     file_sha256: str
-    soft_bindings: list[tuple[str, str]] = field(default_factory=list)
-    fingerprint: bytes | None = field(default=None, repr=False)
-    fingerprint_version: int = 1
+    title: str | None = None
+    bindings: tuple[tuple[str, str], ...] = ()
+    fingerprint: Fingerprint | None = field(default=None, repr=False)
     generation: dict[str, Any] | None = None
-    file_name: str | None = None
     state: str = "pending"
     created: datetime = field(default_factory=lambda: datetime.now(UTC))
 
@@ -44,19 +43,17 @@ class Record:
 
     def check(self) -> None:
         """Raise `RegistryError` when a field would not fit the tables."""
-        texts = [self.manifest_id, *(part for pair in self.soft_bindings for part in pair)]
+        texts = [self.manifest_id, *(part for pair in self.bindings for part in pair)]
         if any(not 0 < len(t) <= 255 for t in texts):
             raise RegistryError("ids, algorithms and values must have 1 to 255 characters")
-        if self.file_name is not None and ("/" in self.file_name or not 0 < len(self.file_name) <= 255):
-            raise RegistryError(f"`file_name` must be a name without folders, got {self.file_name!r:.300}")
+        if self.title is not None and ("/" in self.title or not 0 < len(self.title) <= 255):
+            raise RegistryError(f"`title` must be a file name without folders, got {self.title!r:.300}")
         if len(self.file_sha256) != 64 or set(self.file_sha256) - set("0123456789abcdef"):
             raise RegistryError(
                 f"`file_sha256` must be 64 lower-case hex digits, got {self.file_sha256!r:.80}"
             )
         if not 0 < len(self.store) <= MAX_STORE:
             raise RegistryError(f"`store` must have 1 to {MAX_STORE} bytes, got {len(self.store)}")
-        if self.fingerprint is not None and not 0 < len(self.fingerprint) <= MAX_FINGERPRINT:
-            raise RegistryError(f"`fingerprint` must have 1 to {MAX_FINGERPRINT} bytes")
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON types; bytes in base64."""
@@ -64,12 +61,11 @@ class Record:
             "manifest_id": self.manifest_id,
             "state": self.state,
             "created": self.created.astimezone(UTC).isoformat(timespec="milliseconds"),
-            "file_name": self.file_name,
+            "title": self.title,
             "file_sha256": self.file_sha256,
             "store_sha256": self.store_sha256,
             "store": base64.b64encode(self.store).decode(),
-            "soft_bindings": [{"algorithm": a, "value": v} for a, v in self.soft_bindings],
-            "fingerprint": base64.b64encode(self.fingerprint).decode() if self.fingerprint else None,
-            "fingerprint_version": self.fingerprint_version if self.fingerprint else None,
+            "soft_bindings": [{"algorithm": a, "value": v} for a, v in self.bindings],
+            "fingerprint": asdict(self.fingerprint) if self.fingerprint else None,
             "generation": self.generation,
         }

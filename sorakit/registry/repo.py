@@ -15,7 +15,8 @@ from sqlalchemy.orm import Session, selectinload
 
 from sorakit.errors import RegistryError
 from sorakit.registry import audit
-from sorakit.registry.engine import open_engine, reading, writing
+from sorakit.registry.engine import database_exists, open_engine, reading, writing
+from sorakit.registry.fingerprint import Fingerprint
 from sorakit.registry.record import Record
 from sorakit.registry.tables import AuditRow, BindingRow, FingerprintRow, ManifestRow
 
@@ -30,7 +31,7 @@ class Registry:
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as d, Registry(f"sqlite:///{d}/r.db") as registry:
-    ...     registry.add_pending(Record("urn:c2pa:1", b"store", "0" * 64, [("a.b.c", "0f")]))
+    ...     registry.add_pending(Record("urn:c2pa:1", b"store", "0" * 64, bindings=(("a.b.c", "0f"),)))
     ...     registry.confirm("urn:c2pa:1")
     ...     [r.state for r in registry.find_by_binding("a.b.c", "0f")]
     ['published']
@@ -39,6 +40,11 @@ class Registry:
     def __init__(self, url: str) -> None:
         """Open (and create or migrate) the database at `url`. Raises `RegistryError`."""
         self._engine = open_engine(url)
+
+    @staticmethod
+    def exists(url: str) -> bool:
+        """Whether there is a registry to ask: a SQLite file that is there, or any server."""
+        return database_exists(url)
 
     def close(self) -> None:
         """Give the connections back."""
@@ -72,7 +78,7 @@ class Registry:
                 .values(state="published")
             )
             if changed.rowcount:
-                audit.append(connection, "published", manifest_id, {})
+                audit.append(connection, "confirmed", manifest_id, {})
             elif connection.scalar(select(ManifestRow.id).where(ManifestRow.id == manifest_id)) is None:
                 raise RegistryError(f"no manifest {manifest_id} in the registry; add it first")
 
@@ -117,8 +123,9 @@ class Registry:
         return record.to_json()
 
     def stats(self) -> dict[str, int]:
-        """Row counts: published, pending, soft_bindings, fingerprints, audit_log."""
+        """Row counts; `manifests` is published and pending together."""
         counts = {
+            "manifests": select(func.count()).select_from(ManifestRow),
             "published": select(func.count()).where(ManifestRow.state == "published"),
             "pending": select(func.count()).where(ManifestRow.state == "pending"),
             "soft_bindings": select(func.count()).select_from(BindingRow),
@@ -174,31 +181,31 @@ class Registry:
 
 
 def _row(record: Record) -> ManifestRow:
-    print_ = record.fingerprint
+    seen = record.fingerprint
     return ManifestRow(
         id=record.manifest_id,
         store=record.store,
         store_sha256=record.store_sha256,
         file_sha256=record.file_sha256,
-        file_name=record.file_name,
+        title=record.title,
         state="pending",
         created_ms=int(record.created.timestamp() * 1000),
         generation=record.generation,
-        bindings=[BindingRow(algorithm=a, value=v.lower()) for a, v in record.soft_bindings],
-        fingerprint=FingerprintRow(version=record.fingerprint_version, blob=print_) if print_ else None,
+        bindings=[BindingRow(algorithm=a, value=v.lower()) for a, v in record.bindings],
+        fingerprint=FingerprintRow(version=seen.version, blob=seen.to_bytes()) if seen else None,
     )
 
 
 def _record(row: ManifestRow) -> Record:
+    stored = row.fingerprint
     return Record(
         manifest_id=row.id,
         store=row.store,
         file_sha256=row.file_sha256,
-        soft_bindings=[(b.algorithm, b.value) for b in row.bindings],
-        fingerprint=row.fingerprint.blob if row.fingerprint else None,
-        fingerprint_version=row.fingerprint.version if row.fingerprint else 1,
+        bindings=tuple((b.algorithm, b.value) for b in row.bindings),
+        fingerprint=Fingerprint.from_bytes(stored.version, stored.blob) if stored else None,
         generation=row.generation,
-        file_name=row.file_name,
+        title=row.title,
         state=row.state,
         created=_time(row.created_ms),
     )

@@ -25,7 +25,7 @@ class ManifestRow(Base):
     store: Mapped[bytes] = mapped_column(LargeBinary)
     store_sha256: Mapped[str] = mapped_column(String(64), index=True)
     file_sha256: Mapped[str] = mapped_column(String(64), index=True)
-    file_name: Mapped[str | None] = mapped_column(String(255))
+    title: Mapped[str | None] = mapped_column(String(255))
     state: Mapped[str] = mapped_column(String(16))
     created_ms: Mapped[int] = mapped_column(BigInteger, index=True)
     generation: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))

@@ -17,7 +17,7 @@ def upgrade() -> None:
         sa.Column("store", sa.LargeBinary(), nullable=False),
         sa.Column("store_sha256", sa.String(64), nullable=False, index=True),
         sa.Column("file_sha256", sa.String(64), nullable=False, index=True),
-        sa.Column("file_name", sa.String(255)),
+        sa.Column("title", sa.String(255)),
         sa.Column("state", sa.String(16), nullable=False),
         sa.Column("created_ms", sa.BigInteger(), nullable=False, index=True),
         sa.Column("generation", sa.JSON()),
