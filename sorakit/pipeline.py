@@ -13,17 +13,18 @@ import numpy as np
 import torch
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 from diffusers.schedulers import FlowMatchEulerDiscreteScheduler
-from diffusers.utils import BaseOutput
+from diffusers.utils.outputs import BaseOutput
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from sorakit.diffusion.flow import prediction_type, to_velocity
+from sorakit.diffusion.flow import to_velocity
 from sorakit.diffusion.guidance import Guidance
 from sorakit.errors import UsageError
 from sorakit.model.dit import VideoDiT
 from sorakit.model.text import TextEncoder
 from sorakit.types import Rgb
+from sorakit.video.convert import array_to_rgb
 
 __all__ = ["SoraPipeline", "SoraPipelineOutput"]
 
@@ -50,7 +51,7 @@ class SoraPipeline(DiffusionPipeline):
     (1, 16, 32, 32, 3)
     """
 
-    model_cpu_offload_seq = "text_encoder->transformer"
+    model_cpu_offload_seq = "text_encoder->transformer"  # type: ignore[assignment]  # diffusers says None
     _callback_tensor_inputs = ("latents",)
 
     def __init__(
@@ -61,7 +62,7 @@ class SoraPipeline(DiffusionPipeline):
         scheduler: FlowMatchEulerDiscreteScheduler,
     ) -> None:
         super().__init__()
-        self.register_modules(
+        self.register_modules(  # type: ignore[no-untyped-call]
             tokenizer=tokenizer, text_encoder=text_encoder, transformer=transformer, scheduler=scheduler
         )
 
@@ -95,7 +96,7 @@ class SoraPipeline(DiffusionPipeline):
 
     def encode_prompt(self, prompts: list[str]) -> tuple[Tensor, Tensor]:
         """Token vectors `(N, L, D)` and pooled prompts `(N, D)`; an empty prompt gives the null vector."""
-        length = self.text_encoder.config.length
+        length = self.text_encoder.length
         ids = self.tokenizer(
             prompts, padding="max_length", max_length=length, truncation=True, return_tensors="pt"
         ).input_ids
@@ -130,7 +131,7 @@ class SoraPipeline(DiffusionPipeline):
         guidance = Guidance(guidance_scale, *guidance_interval)
         device, dtype = self._execution_device, self.transformer.dtype
         text = [self.encode_prompt(prompts), self.encode_prompt([""] * len(prompts))]
-        shape = (len(prompts), self.transformer.config.channels, *size)
+        shape = (len(prompts), self.transformer.channels, *size)
         if latents is None:
             latents = randn_tensor(shape, generator=generator, device=device, dtype=torch.float32)
         elif tuple(latents.shape) != shape:
@@ -144,7 +145,7 @@ class SoraPipeline(DiffusionPipeline):
                 if callback_on_step_end is not None:
                     latents = callback_on_step_end(self, i, t, {"latents": latents}).get("latents", latents)
                 bar.update()
-        self.maybe_free_model_hooks()
+        self.maybe_free_model_hooks()  # type: ignore[no-untyped-call]
         frames = self._decode(latents, output_type)
         return SoraPipelineOutput(frames=frames) if return_dict else (frames,)
 
@@ -168,9 +169,8 @@ class SoraPipeline(DiffusionPipeline):
         z = torch.cat([noisy] * len(sides))  # (N or 2 N, C, T, H, W)
         tokens, pooled = (torch.cat(parts) for parts in zip(*sides, strict=True))
         level = torch.full((len(z),), sigma, device=z.device)  # (N or 2 N,)
-        kind = prediction_type(self.transformer.config.prediction)
         out = self.transformer(z, 1000 * level, tokens, pooled)
-        v = to_velocity(kind, out.float(), z.float(), level)
+        v = to_velocity(self.transformer.prediction, out.float(), z.float(), level)
         if len(sides) == 1:
             return v
         with_prompt, without = v.chunk(2)
@@ -179,9 +179,8 @@ class SoraPipeline(DiffusionPipeline):
     def _decode(self, latents: Tensor, output_type: str) -> Rgb | Tensor:
         if output_type == "latent":
             return latents
-        config = self.transformer.config
-        pixels = (latents.float() * config.std + config.mean).clamp(-1, 1)  # (N, C, T, H, W)
+        model = self.transformer
+        pixels: Tensor = (latents.float() * model.std + model.mean).clamp(-1, 1)  # (N, C, T, H, W)
         if output_type == "pt":
             return pixels
-        out: Rgb = ((pixels + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 4, 1).cpu().numpy()
-        return out
+        return np.stack([array_to_rgb(clip) for clip in pixels.cpu().numpy()])

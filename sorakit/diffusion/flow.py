@@ -1,9 +1,9 @@
 """Rectified flow: the objective, and how predictions turn into one another.
 
 Liu et al. 2022 (arXiv:2209.03003) with Stable Diffusion 3's logit-normal noise levels (arXiv:2403.03206).
-The convention is the one of diffusers: z = (1 − σ) x + σ ε, velocity = ε − x, timestep = 1000 σ; σ = 1 is
-noise. In pixel space the network predicts the clean clip x and the loss is taken on v ("Back to basics",
-Li & He 2025, arXiv:2511.13720): a narrow network cannot carry the noise that a v-prediction must contain.
+The convention is the one of diffusers: z = (1 − σ) x + σ ε, velocity = ε − x, timestep = 1000 σ; at σ = 1
+there is only noise. In pixel space the network predicts the clean clip x and the loss is taken on v ("Back
+to basics", Li & He 2025, arXiv:2511.13720): a narrow network cannot carry the noise that v contains.
 """
 
 from typing import Literal, cast
@@ -13,7 +13,16 @@ from torch import Tensor
 
 from sorakit.errors import UsageError
 
-__all__ = ["Prediction", "add_noise", "expand", "flow_loss", "prediction_type", "sample_sigma", "to_clean", "to_velocity"]
+__all__ = [
+    "Prediction",
+    "add_noise",
+    "expand",
+    "flow_loss",
+    "prediction_type",
+    "sample_sigma",
+    "to_clean",
+    "to_velocity",
+]
 
 Prediction = Literal["x", "v", "eps"]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sorakit.diffusion.flow import prediction_type, to_velocity
+from sorakit.diffusion.flow import to_velocity
 from sorakit.diffusion.solver import Velocity
 from sorakit.errors import UsageError
 from sorakit.model.dit import VideoDiT
@@ -43,14 +43,13 @@ Text = tuple[Tensor, Tensor]
 
 def guided_velocity(model: VideoDiT, prompt: Text, empty: Text, guidance: Guidance) -> Velocity:
     """The velocity field that a solver follows; both prompts run as one batch where guidance is active."""
-    kind = prediction_type(model.config.prediction)
 
     def velocity(noisy: Tensor, sigma: float) -> Tensor:
         both = guidance.active(sigma)
         z = torch.cat([noisy, noisy]) if both else noisy  # (1 or 2 B, C, T, H, W)
         tokens, pooled = (torch.cat([p, e]) if both else p for p, e in zip(prompt, empty, strict=True))
         level = torch.full((len(z),), sigma, device=z.device)  # (1 or 2 B,)
-        v = to_velocity(kind, model(z, 1000 * level, tokens, pooled).float(), z, level)
+        v = to_velocity(model.prediction, model(z, 1000 * level, tokens, pooled).float(), z, level)
         if not both:
             return v
         with_prompt, without = v.chunk(2)

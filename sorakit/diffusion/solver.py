@@ -4,6 +4,7 @@ Heun's second-order step follows Karras et al. 2022 (arXiv:2206.00364), the last
 """
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -34,7 +35,7 @@ def sigmas(steps: int, shift: float = 1.0) -> list[float]:
 def euler(velocity: Velocity, noise: Tensor, levels: list[float]) -> Tensor:
     """First order, one evaluation a step: the clip at the last of `levels`."""
     z = noise
-    for a, b in zip(levels[:-1], levels[1:], strict=True):
+    for a, b in pairwise(levels):
         z = z + (b - a) * velocity(z, a)  # (B, C, T, H, W)
     return z
 
@@ -43,7 +44,7 @@ def euler(velocity: Velocity, noise: Tensor, levels: list[float]) -> Tensor:
 def heun(velocity: Velocity, noise: Tensor, levels: list[float]) -> Tensor:
     """Second order, two evaluations a step except the last: the clip at the last of `levels`."""
     z = noise
-    for a, b in zip(levels[:-1], levels[1:], strict=True):
+    for a, b in pairwise(levels):
         v = velocity(z, a)  # (B, C, T, H, W)
         if b > 0:
             v = (v + velocity(z + (b - a) * v, b)) / 2

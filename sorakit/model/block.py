@@ -21,7 +21,8 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tenso
     logits = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)  # (B, heads, N, M)
     if bias is not None:
         logits = logits + bias
-    return logits.softmax(-1).to(v.dtype) @ v
+    weights: Tensor = logits.softmax(-1).to(v.dtype)  # (B, heads, N, M)
+    return weights @ v
 
 
 def mlp(width: int, factor: int = 4) -> nn.Sequential:

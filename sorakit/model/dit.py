@@ -13,6 +13,7 @@ from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
+from sorakit.diffusion.flow import prediction_type
 from sorakit.model.block import Block
 from sorakit.model.patch import patchify, unpatchify
 from sorakit.model.rope import FRACTIONAL, fractional, rotary
@@ -22,7 +23,7 @@ __all__ = ["VideoDiT", "forward_flops"]
 _TIME_FEATURES = 256
 
 
-class VideoDiT(ModelMixin, ConfigMixin):
+class VideoDiT(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers' own mixins disagree
     """Video DiT.
 
     `prediction` says what the output means (see `sorakit.diffusion.flow`): "x" the clean clip, "v" the
@@ -32,6 +33,7 @@ class VideoDiT(ModelMixin, ConfigMixin):
     @register_to_config
     def __init__(
         self,
+        *,
         channels: int = 3,
         patch: tuple[int, int, int] = (4, 8, 8),
         width: int = 128,
@@ -43,9 +45,13 @@ class VideoDiT(ModelMixin, ConfigMixin):
         mean: float = -0.55,
         std: float = 0.5,
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         size = channels * math.prod(patch)
         self.patch: tuple[int, int, int] = (patch[0], patch[1], patch[2])
+        self.channels, self.width, self.depth, self.text_width = channels, width, depth, text_width
+        self.head_dim = width // heads
+        self.prediction = prediction_type(prediction)
+        self.mean, self.std = mean, std
         self.embed = nn.Linear(size, width)
         self.place = nn.Linear(FRACTIONAL, width)
         self.time = nn.Sequential(nn.Linear(_TIME_FEATURES, width), nn.SiLU(), nn.Linear(width, width))
@@ -69,7 +75,7 @@ class VideoDiT(ModelMixin, ConfigMixin):
         x = self.embed(patchify(hidden_states, self.patch))  # (B, N, D)
         x = x + self.place(fractional(grid, x.device).to(x.dtype))  # (B, N, D)
         c = self.time(_waves(timestep).to(x.dtype)) + self.text(pooled)  # (B, D)
-        angles = rotary(grid, x.shape[-1] // self.blocks[0].attention.heads, x.device)  # (N, hd / 2)
+        angles = rotary(grid, self.head_dim, x.device)  # (N, hd / 2)
         words = 0
         if self.text_tokens is not None:
             words = tokens.shape[1]
@@ -94,5 +100,5 @@ def forward_flops(model: VideoDiT, frames: int, height: int, width: int) -> int:
     """Matrix-multiply operations (2 a multiply-add) of one clip's forward pass; training costs 3 ×."""
     pt, ph, pw = model.patch
     n = (frames // pt) * (height // ph) * (width // pw)
-    d, depth, size = model.config.width, model.config.depth, model.embed.in_features
+    d, depth, size = model.width, model.depth, model.embed.in_features
     return int(2 * (depth * (12 * n * d * d + 2 * n * n * d + 6 * d * d) + 2 * n * size * d))

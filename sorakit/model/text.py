@@ -4,8 +4,6 @@ A small bidirectional transformer over the closed vocabulary of `sorakit.world.c
 with the video model. An empty prompt (all padding) gives the learned null vector of classifier-free guidance.
 """
 
-from typing import TYPE_CHECKING
-
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
@@ -13,10 +11,7 @@ from torch import Tensor, nn
 
 from sorakit.model.block import SelfAttention, mlp
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
-
-__all__ = ["TextEncoder", "build_tokenizer"]
+__all__ = ["TextEncoder"]
 
 
 class _TextBlock(nn.Module):
@@ -34,14 +29,15 @@ class _TextBlock(nn.Module):
         return out
 
 
-class TextEncoder(ModelMixin, ConfigMixin):
+class TextEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers' own mixins disagree
     """Prompt encoder; `vocabulary` tokens, at most `length` of them, `width` features."""
 
     @register_to_config
     def __init__(
         self, vocabulary: int = 44, length: int = 16, width: int = 128, depth: int = 2, heads: int = 4
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.length = length
         self.embedding = nn.Embedding(vocabulary, width)
         self.position = nn.Parameter(torch.randn(length, width) * 0.02)
         self.null = nn.Parameter(torch.randn(width) * 0.02)
@@ -59,25 +55,3 @@ class TextEncoder(ModelMixin, ConfigMixin):
         x = torch.where(empty[:, None, None], self.null.to(x.dtype), x)  # (B, L, D)
         weight = (~pad | empty[:, None]).to(x.dtype)[..., None]  # (B, L, 1)
         return x, (x * weight).sum(1) / weight.sum(1)
-
-
-def build_tokenizer(length: int = 16) -> "PreTrainedTokenizerFast":
-    """The world's words as a tokenizer with the same ids as `sorakit.world.encode`.
-
-    >>> build_tokenizer()("a red circle")["input_ids"][:3]
-    [2, 9, 17]
-    """
-    from tokenizers import Tokenizer
-    from tokenizers.models import WordLevel
-    from tokenizers.normalizers import Lowercase
-    from tokenizers.pre_tokenizers import Sequence, Split, WhitespaceSplit
-    from transformers import PreTrainedTokenizerFast
-
-    from sorakit.world.caption import VOCABULARY
-
-    raw = Tokenizer(WordLevel({w: i for i, w in enumerate(VOCABULARY)}, unk_token="<unk>"))
-    raw.normalizer = Lowercase()
-    raw.pre_tokenizer = Sequence([WhitespaceSplit(), Split(",", "isolated")])
-    return PreTrainedTokenizerFast(
-        tokenizer_object=raw, pad_token="<pad>", unk_token="<unk>", model_max_length=length
-    )

@@ -11,11 +11,12 @@ from sorakit.model.dit import VideoDiT
 from sorakit.model.text import TextEncoder
 from sorakit.train.recipe import Recipe
 from sorakit.types import Rgb
+from sorakit.video.convert import array_to_rgb
 from sorakit.world.caption import caption, encode
 from sorakit.world.oracle import mean_scores
 from sorakit.world.scene import Scene, sample_scene
 
-__all__ = ["evaluate", "sample_clips"]
+__all__ = ["evaluate", "sample_clips", "unseen_scenes"]
 
 _PROMPT_SEED = 1_000_003
 """No training stream starts from this seed."""
@@ -23,19 +24,18 @@ _PROMPT_SEED = 1_000_003
 
 @torch.no_grad()
 def sample_clips(
-    dit: VideoDiT, text: TextEncoder, prompts: list[str], recipe: Recipe, guidance: Guidance, seed: int = 5
+    dit: VideoDiT, text: TextEncoder, prompts: list[str], recipe: Recipe, guidance: Guidance, *, seed: int = 5
 ) -> Rgb:
     """Clips `uint8 (N, T, H, W, 3)` for `prompts`, with Euler's solver and the recipe's steps and shift."""
     device = next(dit.parameters()).device
     generator = torch.Generator().manual_seed(seed)
     tokens = torch.from_numpy(np.stack([encode(p, recipe.length) for p in prompts])).to(device)
-    noise = torch.randn(len(prompts), dit.config.channels, *recipe.shape, generator=generator).to(device)
+    noise = torch.randn(len(prompts), dit.channels, *recipe.shape, generator=generator).to(device)
     with torch.autocast(device.type, torch.bfloat16, enabled=recipe.bf16):
         velocity = guided_velocity(dit, text(tokens), text(torch.zeros_like(tokens)), guidance)
         z = euler(velocity, noise, sigmas(recipe.steps, recipe.shift))  # (N, C, T, H, W)
-    x = z.float() * dit.config.std + dit.config.mean
-    pixels = ((x + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-    return pixels.permute(0, 2, 3, 4, 1).cpu().numpy()
+    pixels = z.float() * dit.std + dit.mean  # (N, C, T, H, W)
+    return np.stack([array_to_rgb(clip) for clip in pixels.cpu().numpy()])
 
 
 def evaluate(

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sorakit.diffusion.flow import add_noise, flow_loss, prediction_type, sample_sigma, to_clean
+from sorakit.diffusion.flow import add_noise, flow_loss, sample_sigma, to_clean
 from sorakit.errors import UsageError
 from sorakit.model.dit import VideoDiT, forward_flops
 from sorakit.model.text import TextEncoder
@@ -58,7 +58,7 @@ class Pair(nn.Module):
     def __init__(self, recipe: Recipe) -> None:
         super().__init__()
         self.dit = VideoDiT(**recipe.model)
-        self.text = TextEncoder(length=recipe.length, width=self.dit.config.text_width)
+        self.text = TextEncoder(length=recipe.length, width=self.dit.text_width)
 
 
 class Trainer:
@@ -106,16 +106,20 @@ class Trainer:
         noisy = add_noise(shown, noise, sigma)  # (B, C, T, H, W)
         tokens = torch.where(keep[:, None], torch.from_numpy(batch.tokens), 0).to(self.device)  # (B, L)
         out = self.pair.dit(noisy, 1000 * sigma, *self.pair.text(tokens))  # (B, C, T, H, W)
-        kind = prediction_type(self.pair.dit.config.prediction)
         mask = F.max_pool2d(torch.from_numpy(batch.masks), 3, 1, 1)[:, None]  # (B, 1, T, H, W)
         weight = 1 + r.object_weight * mask.to(self.device)
-        return to_clean(kind, out.float(), noisy, sigma), clean, sigma, weight / weight.mean()
+        return (
+            to_clean(self.pair.dit.prediction, out.float(), noisy, sigma),
+            clean,
+            sigma,
+            weight / weight.mean(),
+        )
 
     def _scaled(self, clips: np.ndarray[Any, np.dtype[np.uint8]]) -> Tensor:
         """`uint8 (B, T, H, W, 3)` → the model's `float32 (B, C, T, H, W)`."""
-        config = self.pair.dit.config
+        dit = self.pair.dit
         x = torch.from_numpy(clips).to(self.device).permute(0, 4, 1, 2, 3).contiguous().float()
-        return x.mul_(1 / (127.5 * config.std)).sub_((1 + config.mean) / config.std)
+        return x.mul_(1 / (127.5 * dit.std)).sub_((1 + dit.mean) / dit.std)
 
     def flops(self) -> int:
         """Training operations of one step."""

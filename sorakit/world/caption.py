@@ -167,7 +167,7 @@ def _check_known(found: list[str]) -> None:
         near = difflib.get_close_matches(word, VOCABULARY[2:], n=3, cutoff=0.5)
         hints.append(f"“{word[:30]}”" + (f" (nearest: {', '.join(near)})" if near else ""))
     raise UsageError(
-        f"the model does not know {', '.join(hints)}. It knows the colours {', '.join(COLOURS)}; the shapes "
-        f"{', '.join(SHAPES)}; the sizes {', '.join(SIZES)}; the motions {', '.join(MOTIONS)}; the backgrounds "
-        f"{', '.join(BACKGROUNDS)}. For example: {EXAMPLE}"
+        f"the model does not know {', '.join(hints)}. It knows the colours {', '.join(COLOURS)}; "
+        f"the shapes {', '.join(SHAPES)}; the sizes {', '.join(SIZES)}; the motions {', '.join(MOTIONS)}; "
+        f"the backgrounds {', '.join(BACKGROUNDS)}. For example: {EXAMPLE}"
     )

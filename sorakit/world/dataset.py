@@ -20,10 +20,10 @@ __all__ = ["Batch", "batches", "make_batch", "with_other_shapes"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """`clips`, `decoys`: `uint8 (B, T, H, W, 3)`; `tokens`: `int64 (B, L)`; `masks`: `(B, T, H, W)` in [0, 1].
+    """`clips`, `decoys`: `uint8 (B, T, H, W, 3)`; `tokens`: `int64 (B, L)`; `masks`: `(B, T, H, W)`.
 
     A decoy shows its clip with other shapes on the same tracks (the clip itself where none was drawn).
-    The mask covers the sprites of both.
+    The mask, 0 to 1, covers the sprites of both.
     """
 
     scenes: tuple[Scene, ...]
@@ -39,6 +39,7 @@ def make_batch(
     size: int,
     space: Space,
     shape: tuple[int, int, int] = (16, 32, 32),
+    *,
     length: int = 16,
     decoy: float = 0.0,
 ) -> Batch:
@@ -81,7 +82,7 @@ def batches(
     """Batches `first`, `first + step`, … of the stream `seed`, without end."""
     index = first
     while True:
-        yield make_batch(seed, index, size, space, shape, length, decoy)
+        yield make_batch(seed, index, size, space, shape, length=length, decoy=decoy)
         index += step
 
 

@@ -72,7 +72,8 @@ def read(frames: Rgb) -> Reading:
     """
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3 or min(frames.shape[:3]) < 4:
         raise UsageError(f"`frames` must be uint8 (T ≥ 4, H, W, 3), got {frames.dtype} {frames.shape}")
-    video = frames.astype(np.float32) / 255
+    video = frames.astype(np.float32)
+    video /= 255
     return Reading(tuple(_read_shot(part) for part in split_shots(video)))
 
 

@@ -101,7 +101,8 @@ def coverage(shape: str, centre: Floats, radius: Floats, height: int, width: int
     else:
         arm = 0.33 * r
         distance = np.minimum(np.maximum(dx - r, ay - arm), np.maximum(dx - arm, ay - r))
-    return np.clip(0.5 - distance * unit, 0, 1).astype(np.float32)
+    mask: Floats = np.clip(0.5 - distance * unit, 0, 1).astype(np.float32)
+    return mask
 
 
 def _render_shot(
@@ -134,7 +135,8 @@ def _background(shot: Shot, rng: np.random.Generator, size: tuple[int, int, int]
     ay = 2 * np.pi * (((np.arange(H) + 0.5) / unit - way[1] * t) / PERIOD + phase[1])  # (T, H)
     sx, sy = np.sin(ax)[:, None, :], np.sin(ay)[:, :, None]
     pattern = {"striped": sx + 0 * sy, "checked": sx * sy, "dotted": (sx + sy) / 2}[shot.texture]
-    return out + np.float32(_AMPLITUDE) * pattern[..., None].astype(np.float32)
+    out += _AMPLITUDE * pattern[..., None]
+    return out
 
 
 def _place(
