@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
@@ -135,8 +136,12 @@ def _fill_sound(container: Any, stream: Any, seconds: float, delay: float) -> No
         t = (np.arange(size) + i * size) / rate
         wave = (0.3 * np.sin(2 * np.pi * 440 * t) + 0.05 * rng.standard_normal(size)).astype(np.float32)
         both = np.stack([wave, -wave])
-        if planar == "s16":
-            both = (both.T.reshape(1, -1) * 32767).astype(np.int16)
+        if planar.startswith("s16"):
+            both = (both * 32767).astype(np.int16)
+        if planar.startswith("s32"):
+            both = (both * 2e9).astype(np.int32)
+        if not planar.endswith("p"):
+            both = both.T.reshape(1, -1)
         frame = av.AudioFrame.from_ndarray(both, format=planar, layout="stereo")
         frame.sample_rate, frame.pts = rate, i * size + round(delay * rate)
         frame.time_base = Fraction(1, rate)
@@ -206,3 +211,57 @@ def run_python(tmp_path: Path) -> Callable[..., "subprocess.CompletedProcess[str
         return subprocess.run(command, capture_output=True, text=True, env=env, timeout=240, check=False)
 
     return run
+
+
+@dataclass(frozen=True)
+class Way:
+    """The way out of the kit in one place: sources, an empty folder to publish into, and a fresh home."""
+
+    tmp: Path
+    out: Path
+    settings: Settings
+
+    def clip(self, seed: int = 7, **options: Any) -> Clip:
+        """A clip in memory."""
+        return make_clip(seed=seed, **options)
+
+    def file(self, seed: int = 7, *, sound: bool = False, name: str = "in.mp4", **options: Any) -> Path:
+        """An unmarked file outside of `out`."""
+        return make_file(self.tmp / name, make_clip(seed=seed, **options), sound=sound)
+
+    def source(self, kind: str, seed: int = 7, **options: Any) -> Clip | Path:
+        """A clip or a file."""
+        return self.clip(seed, **options) if kind == "clip" else self.file(seed, **options)
+
+    def publish(self, source: Clip | Path, name: str = "a.mp4", **options: Any) -> Any:
+        """Publish `source` as `out / name`; gives `sorakit.publish.Published`."""
+        from sorakit.publish import publish  # noqa: PLC0415 - tests of one part need not import them all
+
+        return publish(source, self.out / name, **({"settings": self.settings} | options))
+
+    def check(self, path: Path, **options: Any) -> Any:
+        """Check `path`; gives `sorakit.types.Verdict`."""
+        from sorakit.check import check  # noqa: PLC0415
+
+        return check(path, **({"settings": self.settings} | options))
+
+    def rows(self) -> list[str]:
+        """Ids of all registered manifests, pending ones too."""
+        from sorakit.registry.repo import Registry  # noqa: PLC0415
+
+        if not Registry.exists(self.settings.database_url):
+            return []
+        with Registry(self.settings.database_url) as registry:
+            return [r.manifest_id for r in registry.list()]
+
+    def assert_nothing_left(self, *, but: str = "") -> None:
+        """Neither a file (except one named `but`) nor a row."""
+        assert sorted(p.name for p in self.out.iterdir()) == [but] * bool(but)
+        assert self.rows() == []
+
+
+@pytest.fixture
+def way(tmp_path: Path, settings: Settings) -> Way:
+    """A fresh `Way` for one test."""
+    (tmp_path / "out").mkdir()
+    return Way(tmp_path, tmp_path / "out", settings)

@@ -50,7 +50,10 @@ class EncodeSettings:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """The track to write. Colours are H.273 code points (2: unspecified); `matrix` is the display matrix."""
+    """The track to write. Colours are H.273 code points (2: unspecified); `matrix` is the display matrix.
+
+    `clock`: ticks a second of the movie header, in which a track's late start is written.
+    """
 
     width: int
     height: int
@@ -63,6 +66,7 @@ class Look:
     color_range: int = 1
     sar: Fraction | None = None
     matrix: tuple[int, ...] | None = None
+    clock: int = 1000
 
 
 def container_of(path: Path) -> str:
@@ -99,7 +103,10 @@ class Encoder:
         if set(metadata) - _OWN_TAGS:
             flags += "+use_metadata_tags"
         self._container: OutputContainer = av.open(
-            f"file:{path}", "w", format=container_of(path), container_options={"movflags": flags}
+            f"file:{path}",
+            "w",
+            format=container_of(path),
+            container_options={"movflags": flags, "movie_timescale": str(look.clock)},
         )
         self._container.metadata.update(metadata)
         self._durations: dict[int, int] = {}

@@ -103,9 +103,7 @@ class _Clock:
 
 def _spread(frames: Iterator[Sampled], duration: float, wanted: int) -> Iterator[Sampled]:
     """The frames on show at the middles of `wanted` equal parts, each once."""
-    step, done, shown = duration / wanted, 0, None
-    for shown in frames:
-        break
+    step, done, shown = duration / wanted, 0, next(frames, None)
     for following in frames:
         # Half a millisecond of grace: frame times are rounded to the container's time base.
         if done < wanted and following.seconds - 5e-4 > (done + 0.5) * step and shown is not None:

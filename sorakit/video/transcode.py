@@ -6,6 +6,7 @@ unchanged; frame times stay as they were to the tick. Decoding, marking and enco
 bounded memory.
 """
 
+import math
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -35,6 +36,9 @@ _FREE_CLOCKS = frozenset({"mpegts", "mpeg"})
 
 _MAX_HOLD = 3600
 """Seconds that a last frame may stand; a length beyond it is a broken or hostile header."""
+
+_MAX_CLOCK = 100_000_000
+"""Ticks a second; finer ones overflow the movie header's 32-bit field in careless readers."""
 
 _Item: TypeAlias = "av.VideoFrame | Packet[Any]"
 
@@ -199,7 +203,14 @@ class _Job:
             color_range=colours[3],
             sar=self._stream.sample_aspect_ratio,
             matrix=display_matrix(first),
+            clock=self._clock(),
         )
+
+    def _clock(self) -> int:
+        """A movie clock in which every track's start is a whole number, so that offsets stay exact."""
+        bases = [s.time_base for s in self._container.streams.audio if s.time_base]
+        clock = math.lcm(1000, self._info.time_base.denominator, *(base.denominator for base in bases))
+        return clock if clock <= _MAX_CLOCK else 90_000
 
     def _items(self, wanted: list[int]) -> Generator[_Item, None, None]:
         others = [s for s in self._container.streams if s.index in wanted]
