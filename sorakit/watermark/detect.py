@@ -26,8 +26,8 @@ WORKING = 240
 _LONGEST = 3 * WORKING  # of longer frames only the middle is used
 _GRID = 64  # shifts a tile side; the band needs 2 · 13 + 1
 _CLIP = 2.5
-_FLOOR = 2.0
-_POWER = 1.25
+_FLOOR = 1.5
+_POWER = 1.75
 
 Doubles = npt.NDArray[np.float64]
 Floats = npt.NDArray[np.float32]
@@ -83,7 +83,7 @@ def _working(luma: Luma, shape: tuple[int, ...] | None) -> Floats:
 
 def _whiten(frame: Floats) -> Floats:
     """High-pass, divide by the local deviation, clip: each pixel counts by what it can tell."""
-    residual = frame - cv2.GaussianBlur(frame, (0, 0), 5.0 * WORKING / CANONICAL)
+    residual = frame - cv2.GaussianBlur(frame, (0, 0), 3.2 * WORKING / CANONICAL)
     box = round(15 * WORKING / CANONICAL) | 1
     deviation = np.sqrt(np.maximum(cv2.blur(residual * residual, (box, box)), 0)) + np.float32(_FLOOR)
     clipped = np.clip(residual / deviation, -_CLIP, _CLIP)
@@ -122,8 +122,8 @@ def frequencies(k: npt.NDArray[np.int64], matrices: Doubles) -> Doubles:
 def sync(spectrum: Spectrum, carriers: Carriers, matrices: Doubles) -> list[Place]:
     """The best shift under each of `matrices (B, 2, 2)`."""
     z, noise = spectrum.at(frequencies(carriers.sync_k, matrices))  # (B, S)
-    weighted = z * np.conj(carriers.sync_phase) * carriers.sync_amp / noise
-    unit = np.sqrt(np.sum(carriers.sync_amp**2 / (2 * noise), axis=1))  # (B,)
+    weighted = z * np.conj(carriers.sync_phase) / noise
+    unit = np.sqrt(np.sum(0.5 / noise, axis=1))  # (B,)
     kx, ky = carriers.sync_k.T
     grid = np.zeros((len(matrices), _GRID, _GRID), dtype=np.complex128)
     grid[:, ky % _GRID, kx % _GRID] = weighted
@@ -155,9 +155,8 @@ def read(spectrum: Spectrum, carriers: Carriers, place: Place, *, list_size: int
     z, noise = spectrum.at(frequencies(carriers.data_k, place.matrix[None]))
     turned = z[0] * np.exp(-2j * np.pi / TILE * carriers.data_k @ place.shift)
     parts = np.stack([turned.real, turned.imag], axis=1).ravel()  # (2 D,)
-    amp, noise = np.repeat(carriers.data_amp, 2), np.repeat(noise[0], 2)
     # Log-likelihood ratios up to a factor; a stripe of the picture on a carrier must not outvote the rest.
-    soft = amp * parts / noise * carriers.sign
+    soft = parts / np.repeat(noise[0], 2) * carriers.sign
     limit = 3 * np.sqrt(np.mean(np.minimum(np.abs(soft), 3 * np.median(np.abs(soft))) ** 2))
     soft = np.clip(soft, -limit, limit)
     per_bit = np.bincount(carriers.bit, weights=soft, minlength=CODED_BITS).astype(np.float32)

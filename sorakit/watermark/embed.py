@@ -1,4 +1,4 @@
-"""Adds a rendered pattern to successive luma planes, as strong as each place hides it.
+"""Adds a pattern to successive luma planes, as strong as each place hides it.
 
 In: stored luma planes of one video in display order, 8-bit or 10-bit. Out: marked planes. The local
 amplitude is `flat + gain · texture`: a small fixed amplitude that flat areas can hide, and more where local
@@ -6,55 +6,80 @@ deviation masks it (noise visibility function, Voloshynovskiy et al. 1999). `gai
 target by a quadratic, so walls and skies never get more than the flat amplitude whatever the target.
 """
 
+from typing import cast
+
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from sorakit.errors import UsageError
 from sorakit.types import FrameGeometry, Luma
+from sorakit.watermark.pattern import CANONICAL, render
 
 __all__ = ["LumaEmbedder"]
 
 Floats = npt.NDArray[np.float32]
 
-_FLAT = 1.2
-"""Amplitude on flat areas, 8-bit levels RMS."""
-_MAX = 6.0
+_STEPS = 10.0
+"""Steps a level in which the coarse change is kept: ±12.7 levels in a byte."""
+_GRID = 360
+"""Short side of the coarse grid, px, at least; 7.4 samples a period of the finest wave."""
+_FLAT = 0.6
+"""Amplitude on flat areas, 8-bit levels RMS: no mottling to be seen at 200 %."""
+_FLAT_MAX = 1.0
+"""The same where a picture has too little texture to carry the mark."""
+_ENOUGH = 0.9
+"""RMS over a picture, 8-bit levels, below which flat areas have to help."""
+_MAX = 4.0
 """Highest local amplitude, 8-bit levels RMS."""
-_MAX_GAIN = 0.6
+_MAX_GAIN = 1.5
+_DEAD = 0.7
+"""Deviation, in levels at quarter size, that gradients and encoder noise reach: not texture yet."""
+_EXPONENT = 0.6
+"""Visibility thresholds grow with the mask's contrast to this power (Legge and Foley 1980)."""
 
 
 class LumaEmbedder:
-    """A `LumaFilter` that adds `pattern (H, W)` of unit variance at `psnr` dB or better."""
+    """A `LumaFilter` that adds the pattern of `coefficients (27, 27)` at `psnr` dB or better.
 
-    def __init__(self, pattern: Floats, geometry: FrameGeometry, psnr: float) -> None:
-        if pattern.shape != (geometry.height, geometry.width):
-            raise UsageError(
-                f"`pattern` must have shape {(geometry.height, geometry.width)}, got {pattern.shape}"
-            )
-        self._pattern = pattern
+    Amplitude and pattern are multiplied on a coarse grid that still samples the finest wave seven times, and
+    only their product is enlarged: full-size work is one resize, one sum and the range check, on integers.
+    """
+
+    def __init__(
+        self, coefficients: npt.NDArray[np.complex128], geometry: FrameGeometry, psnr: float
+    ) -> None:
+        self._shape = (geometry.height, geometry.width)
+        reduction = max(1, min(geometry.display_size) // _GRID)
+        coarse = -(-geometry.height // reduction), -(-geometry.width // reduction)
+        self._pattern = render(coefficients, geometry, coarse)
         self._unit = float(1 << (geometry.bit_depth - 8))  # code values a level
-        self._dtype = np.uint8 if geometry.bit_depth == 8 else np.uint16
+        self._dtype: type[np.uint8 | np.uint16] = np.uint8 if geometry.bit_depth == 8 else np.uint16
         self._sigma = 255 * 10 ** (-psnr / 20)
         low, high = (0.0, 255.0) if geometry.full_range else (16.0, 235.0)
-        self._low, self._high = low * self._unit, high * self._unit
-        short = min(*geometry.display_size)
-        self._box = max(3, round(short / 480 * 9 / 4) | 1)  # of the quarter-size picture
+        self._low, self._high = self._dtype(low * self._unit), self._dtype(high * self._unit)
+        self._box = max(3, round(min(geometry.display_size) / CANONICAL * 9 / 4) | 1)  # at quarter size
         self._amplitude: Floats | None = None
 
     def __call__(self, luma: Luma) -> Luma:
         """The marked plane; a new array."""
-        if luma.shape != self._pattern.shape or luma.dtype != self._dtype:
+        if luma.shape != self._shape or luma.dtype != self._dtype:
             raise UsageError(
-                f"`luma` must be {np.dtype(self._dtype)} {self._pattern.shape}, got {luma.dtype} {luma.shape}"
+                f"`luma` must be {np.dtype(self._dtype)} {self._shape}, got {luma.dtype} {luma.shape}; "
+                "make an embedder for each geometry"
             )
-        h, w = luma.shape
+        h, w = self._pattern.shape
         amplitude = cv2.resize(self._next_amplitude(luma), (w, h), interpolation=cv2.INTER_LINEAR)
-        change = cv2.multiply(amplitude, self._pattern, scale=self._unit)
-        # Saturating add in float, one rounding; values beyond the legal range may stay but not grow.
-        marked = cv2.add(luma, change, dtype=cv2.CV_8U if self._dtype is np.uint8 else cv2.CV_16U)
-        marked = np.minimum(marked, np.maximum(luma, self._dtype(self._high)), out=marked)
-        return np.maximum(marked, np.minimum(luma, self._dtype(self._low)), out=marked)
+        change = cv2.multiply(amplitude, self._pattern, dst=amplitude, scale=_STEPS)
+        coarse = np.clip(change + np.float32(128.5), 0, 255).astype(np.uint8)  # + 0.5: rounds
+        coded = cv2.resize(coarse, self._shape[::-1], interpolation=cv2.INTER_LINEAR).astype(
+            self._dtype, copy=False
+        )
+        step = self._unit / _STEPS
+        marked = cast(Luma, cv2.addWeighted(luma, 1.0, coded, step, -128 * step))
+        # Values beyond the legal range may stay as they were but must not grow.
+        np.minimum(marked, np.maximum(luma, self._high, out=coded), out=marked)
+        return np.maximum(marked, np.minimum(luma, self._low, out=coded), out=marked)
 
     def _next_amplitude(self, luma: Luma) -> Floats:
         """Local amplitude at quarter size, 8-bit levels, smoothed over time."""
@@ -62,12 +87,10 @@ class LumaEmbedder:
         small = cv2.resize(luma, (max(1, w // 4), max(1, h // 4)), interpolation=cv2.INTER_AREA)
         small = small.astype(np.float32) * np.float32(1 / self._unit)
         texture = self._texture(small)
-        flat = np.float32(_FLAT) * _darkness(small)
+        fresh = _scaled(_darkness(small), texture, self._sigma)
         if self._amplitude is None:
-            fresh = _scaled(flat, texture, self._sigma)
             self._amplitude = fresh
         else:
-            fresh = _scaled(flat, texture, self._sigma)
             self._amplitude += np.float32(0.3) * (fresh - self._amplitude)
         return self._amplitude
 
@@ -76,7 +99,9 @@ class LumaEmbedder:
         mean = cv2.blur(small, k)
         deviation = np.sqrt(np.maximum(cv2.blur(small * small, k) - mean * mean, 0))
         # Erosion keeps texture and drops the halo of a lone edge, which would show on the flat side.
-        return np.asarray(cv2.blur(cv2.erode(deviation, np.ones(k, np.uint8)), k), dtype=np.float32)
+        eroded = cv2.blur(cv2.erode(deviation, np.ones((k[0] + 2, k[1] + 2), np.uint8)), k)
+        texture = cv2.pow(np.maximum(eroded - np.float32(_DEAD), 0), _EXPONENT)
+        return np.asarray(np.minimum(texture, np.float32((_MAX - _FLAT_MAX) / _MAX_GAIN)), dtype=np.float32)
 
 
 def _darkness(small: Floats) -> Floats:
@@ -84,11 +109,20 @@ def _darkness(small: Floats) -> Floats:
     return np.asarray(np.clip((small - np.float32(8)) / np.float32(24), 0.35, 1), dtype=np.float32)
 
 
-def _scaled(flat: Floats, texture: Floats, sigma: float) -> Floats:
-    """`flat + g · texture` with mean square sigma², at most _MAX; less where g would pass _MAX_GAIN."""
-    a, b = float(np.mean(texture * texture)), float(np.mean(flat * texture))
-    c = float(np.mean(flat * flat)) - sigma * sigma
-    if c >= 0:  # the flat amplitude alone spends the target
-        return np.asarray(flat * np.float32(sigma / np.sqrt(c + sigma * sigma)), dtype=np.float32)
-    gain = min(_MAX_GAIN, (-b + np.sqrt(b * b - a * c)) / max(a, 1e-9))
-    return np.minimum(flat + np.float32(gain) * texture, np.float32(_MAX)).astype(np.float32)
+def _scaled(dark: Floats, texture: Floats, sigma: float) -> Floats:
+    """`flat · dark + gain · texture` with mean square sigma², if `gain` and `flat` may grow that far.
+
+    Texture takes what it can; only what then is missing to _ENOUGH goes to flat areas, up to _FLAT_MAX.
+    """
+    aa, ab, bb = (float(np.mean(x * y)) for x, y in ((texture, texture), (texture, dark), (dark, dark)))
+    flat = min(_FLAT, sigma / np.sqrt(bb))
+    gain = min(_MAX_GAIN, _root(aa, ab * flat, bb * flat**2 - sigma**2))
+    if gain == _MAX_GAIN:
+        enough = min(sigma, _ENOUGH)
+        flat = min(_FLAT_MAX, max(flat, _root(bb, ab * gain, aa * gain**2 - enough**2)))
+    return np.asarray(np.float32(flat) * dark + np.float32(gain) * texture, dtype=np.float32)
+
+
+def _root(a: float, half_b: float, c: float) -> float:
+    """The root x ≥ 0 of a x² + 2 half_b x + c = 0 (a, half_b ≥ 0) for c < 0, else 0; stable for a near 0."""
+    return float(-c / max(half_b + np.sqrt(half_b**2 - a * c), 1e-9)) if c < 0 else 0.0

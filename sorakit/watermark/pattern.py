@@ -1,9 +1,9 @@
-"""From key and payload to the pattern: a sum of 252 plane waves whose frequencies form a square lattice.
+"""From key and payload to the pattern: a sum of 242 plane waves whose frequencies form a square lattice.
 
 In the canonical frame (display orientation, square pixels, short side 480) the pattern repeats every 128
-px, so its frequencies are k / 128 cycles a pixel with integer k, 3 ≤ |k| ≤ 13, half of the plane (the rest
+px, so its frequencies are k / 128 cycles a pixel with integer k, 4 ≤ |k| ≤ 13, half of the plane (the rest
 is the conjugate). A fifth of them carry keyed phases for synchronisation; the real and imaginary parts of
-the others carry the coded bits times keyed signs. Amplitude falls as |k|^-1/2.
+the others carry the coded bits times keyed signs. All amplitudes are equal.
 
 The key becomes pattern through SHAKE-256 alone (domain-separated, little-endian words, stable sort), so
 the pattern is a format: it does not depend on NumPy's generators or on the machine.
@@ -26,9 +26,8 @@ CANONICAL = 480
 """Short side of the canonical frame, px."""
 TILE = 128
 """Period of the pattern in the canonical frame, px."""
-K_MIN, K_MAX = 3, 13
+K_MIN, K_MAX = 4, 13
 _SYNC_SHARE = 0.2
-_TILT = -0.5
 _DOMAIN = b"io.github.sorakit.lattice.1"
 
 Floats = npt.NDArray[np.float32]
@@ -39,16 +38,13 @@ Complexes = npt.NDArray[np.complex64]
 class Carriers:
     """The keyed lattice. All arrays are read-only.
 
-    `sync_k (S, 2)`, `data_k (D, 2)`: integer (kx, ky). `sync_phase (S,)`: unit complex. `sync_amp`,
-    `data_amp`: relative amplitudes. `sign (2 D,)`: keyed ±1 for the real and imaginary parts, interleaved.
-    `bit (2 D,)`: which coded bit each of them carries.
+    `sync_k (S, 2)`, `data_k (D, 2)`: integer (kx, ky). `sync_phase (S,)`: unit complex. `sign (2 D,)`: keyed
+    ±1 for the real and imaginary parts, interleaved. `bit (2 D,)`: which coded bit each of them carries.
     """
 
     sync_k: npt.NDArray[np.int64]
     data_k: npt.NDArray[np.int64]
     sync_phase: npt.NDArray[np.complex128]
-    sync_amp: npt.NDArray[np.float64]
-    data_amp: npt.NDArray[np.float64]
     sign: npt.NDArray[np.float64]
     bit: npt.NDArray[np.int64]
 
@@ -96,15 +92,11 @@ def carriers(key: bytes) -> Carriers:
         sync_k=sync_k,
         data_k=data_k,
         sync_phase=np.exp(1j * phase),
-        sync_amp=np.hypot(*sync_k.T) ** _TILT,
-        data_amp=np.hypot(*data_k.T) ** _TILT,
         sign=np.asarray(1.0 - 2.0 * sign_bits[:n_data], dtype=np.float64),
         bit=bit,
     )
-    for array in (result.sync_k, result.data_k, result.sync_phase, result.sync_amp, result.data_amp):
+    for array in (result.sync_k, result.data_k, result.sync_phase, result.sign, result.bit):
         array.flags.writeable = False
-    result.sign.flags.writeable = False
-    result.bit.flags.writeable = False
     return result
 
 
@@ -113,33 +105,35 @@ def spectrum(key: bytes, payload: int) -> npt.NDArray[np.complex128]:
     c = carriers(key)
     chips = encode(payload)[c.bit] * c.sign
     out = np.zeros((2 * K_MAX + 1, 2 * K_MAX + 1), dtype=np.complex128)
-    out[c.sync_k[:, 1] + K_MAX, c.sync_k[:, 0] + K_MAX] = c.sync_amp * c.sync_phase
-    data = c.data_amp * (chips[0::2] + 1j * chips[1::2]) / np.sqrt(2)
+    out[c.sync_k[:, 1] + K_MAX, c.sync_k[:, 0] + K_MAX] = c.sync_phase
+    data = (chips[0::2] + 1j * chips[1::2]) / np.sqrt(2)
     out[c.data_k[:, 1] + K_MAX, c.data_k[:, 0] + K_MAX] = data
     return np.asarray(out * np.sqrt(2 / np.sum(np.abs(out) ** 2)), dtype=np.complex128)
 
 
-def render(coefficients: npt.NDArray[np.complex128], geometry: FrameGeometry) -> Floats:
-    """The pattern on the stored plane, `float32 (height, width)`, unit variance.
+def render(
+    coefficients: npt.NDArray[np.complex128], geometry: FrameGeometry, size: tuple[int, int] | None = None
+) -> Floats:
+    """The pattern on the stored plane, `float32 (height, width)`, unit variance; sampled at `size` (h, w).
 
     Built so that turning the plane by `geometry.rotation` and stretching it to square pixels shows the
     pattern upright; the lattice is separable in x and y, so no interpolation is needed.
     """
-    along_x = (np.arange(geometry.width) + 0.5) * float(geometry.sar)
-    along_y = np.arange(geometry.height) + 0.5
-    display_w, display_h = geometry.width * float(geometry.sar), float(geometry.height)
     if geometry.rotation not in (0, 90, 180, 270):
         raise UsageError(f"`rotation` must be 0, 90, 180 or 270, got {geometry.rotation}; round it first")
+    h, w = size or (geometry.height, geometry.width)
+    display_w, display_h = geometry.width * float(geometry.sar), float(geometry.height)
+    along_x, along_y = (np.arange(w) + 0.5) * (display_w / w), (np.arange(h) + 0.5) * (display_h / h)
     if geometry.rotation in (180, 270):
         along_x = display_w - along_x
     if geometry.rotation in (90, 180):
         along_y = display_h - along_y
     period = TILE * min(display_w, display_h) / CANONICAL
     k = np.arange(-K_MAX, K_MAX + 1)
-    wave_x = np.exp(2j * np.pi / period * np.outer(k, along_x)).astype(np.complex64)  # (27, W)
-    wave_y = np.exp(2j * np.pi / period * np.outer(along_y, k)).astype(np.complex64)  # (H, 27)
+    wave_x = np.exp(2j * np.pi / period * np.outer(k, along_x)).astype(np.complex64)  # (27, w)
+    wave_y = np.exp(2j * np.pi / period * np.outer(along_y, k)).astype(np.complex64)  # (h, 27)
     # Turned by 90° or 270°, stored columns run along the viewer's y: the coefficients swap their axes.
     swap = geometry.rotation in (90, 270)
-    left: Complexes = wave_y @ (coefficients.T if swap else coefficients).astype(np.complex64)  # (H, 27)
+    left: Complexes = wave_y @ (coefficients.T if swap else coefficients).astype(np.complex64)  # (h, 27)
     # Re(a·b) as two real products: half the work of a complex one.
     return left.real @ wave_x.real - left.imag @ wave_x.imag

@@ -15,7 +15,7 @@ from sorakit.watermark.detect import DIHEDRAL, Average, Decode, Place, read, syn
 from sorakit.watermark.embed import LumaEmbedder
 from sorakit.watermark.fourier import Spectrum
 from sorakit.watermark.gate import MAX_LOG10_P
-from sorakit.watermark.pattern import Carriers, carriers, render, spectrum
+from sorakit.watermark.pattern import Carriers, carriers, spectrum
 from sorakit.watermark.payload import PAYLOAD_BITS
 from sorakit.watermark.search import search
 
@@ -60,7 +60,7 @@ class VideoWatermark:
             raise UnsupportedError(
                 f"`bit_depth` must be 8 or 10, got {geometry.bit_depth}; convert the video first"
             )
-        return LumaEmbedder(render(spectrum(key, payload), geometry), geometry, psnr)
+        return LumaEmbedder(spectrum(key, payload), geometry, psnr)
 
     def detect(self, frames: Iterable[Luma], *, key: bytes = PUBLIC_KEY) -> WatermarkEvidence:
         """Read the mark from 8-bit, display-oriented, square-pixel luma frames `(H, W)` of one video.
