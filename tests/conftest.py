@@ -136,6 +136,8 @@ def _fill_sound(container: Any, stream: Any, seconds: float, delay: float) -> No
         t = (np.arange(size) + i * size) / rate
         wave = (0.3 * np.sin(2 * np.pi * 440 * t) + 0.05 * rng.standard_normal(size)).astype(np.float32)
         both = np.stack([wave, -wave])
+        if planar.startswith("u8"):
+            both = (both * 127 + 128).astype(np.uint8)
         if planar.startswith("s16"):
             both = (both * 32767).astype(np.int16)
         if planar.startswith("s32"):

@@ -13,7 +13,7 @@ import numpy as np
 from av.sidedata.sidedata import SideData
 
 from sorakit.errors import UnsupportedError
-from sorakit.video.convert import has_luma_plane, rgb_to_frame
+from sorakit.video.convert import frame_to_rgba, has_luma_plane, rgb_to_frame
 
 __all__ = ["Normaliser", "display_matrix"]
 
@@ -65,8 +65,7 @@ class Normaliser:
         return _with_times(pad_even(out), frame)
 
     def _from_rgb(self, frame: av.VideoFrame) -> av.VideoFrame:
-        rgba = frame.reformat(format="rgba", dst_color_range=sws.ColorRange.JPEG, interpolation=_HOW)
-        pixels = rgba.to_ndarray()  # (H, W, 4)
+        pixels = frame_to_rgba(frame)  # (H, W, 4)
         picture = pixels[..., :3]
         if self._alpha and pixels[..., 3].min() < 255:
             alpha = pixels[..., 3:].astype(np.uint16)

@@ -4,6 +4,7 @@ In: a path. Out: PyAV's container and the main picture stream, closed on leaving
 """
 
 import contextlib
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import cast
@@ -21,6 +22,7 @@ __all__ = ["MAX_PIXELS", "decode", "decode_beside", "open_video"]
 
 MAX_PIXELS = 4096 * 4096
 _MAX_BROKEN = 256
+_MAX_THREADS = 4
 
 
 @contextlib.contextmanager
@@ -44,7 +46,7 @@ def open_video(
             stream.codec_context.thread_count = 1
         else:
             stream.codec_context.thread_type = "AUTO"
-            stream.codec_context.thread_count = threads
+            stream.codec_context.thread_count = threads or min(_MAX_THREADS, os.cpu_count() or 1)
         yield container, stream
 
 

@@ -23,7 +23,7 @@ _DECODE_ALL_PIXELS = 200e6
 """About half a second of H.264 decoding on one core; up to here decoding all is as quick as seeking."""
 
 _FORWARD = 6
-"""Frames decoded beyond a key frame to get a second picture of the same group."""
+"""Frames decoded, at least, to get another picture of the same group; more while the budget above lasts."""
 
 _SEEKABLE = frozenset({"mov", "matroska", "avi", "mpegts", "flv", "asf", "mxf"})
 
@@ -43,21 +43,25 @@ def sample(path: str | Path, max_frames: int | None, *, threads: int = 0) -> Ite
     """
     if max_frames is not None and max_frames < 1:
         raise UsageError(f"`max_frames` must be at least 1, got {max_frames}")
-    if max_frames is None:
-        chosen = _all(path, threads)
-    else:
-        with open_video(path, threads=1) as (container, stream):
-            info = _look(container, stream, Path(path).name)
-            if _worth_seeking(info, max_frames):
-                yield from _seek(container, stream, info, max_frames)
-                return
-        chosen = _spread(_all(path, threads), info.duration, max_frames)
     some = False
-    for item in chosen:
+    for item in _all(path, threads) if max_frames is None else _some(path, max_frames, threads):
         some = True
         yield item
     if not some:
         raise NotAVideoError(f"{Path(path).name} has no picture that can be decoded; it is damaged or empty")
+
+
+def _some(path: str | Path, wanted: int, threads: int) -> Iterator[Sampled]:
+    with open_video(path, threads=1) as (container, stream):
+        info = _look(container, stream, Path(path).name)
+        if _worth_seeking(info, wanted):
+            found = False
+            for item in _seek(container, stream, info, wanted):
+                found = True
+                yield item
+            if found:
+                return
+    yield from _spread(_all(path, threads), info.duration, wanted)
 
 
 def _look(container: InputContainer, stream: VideoStream, name: str) -> VideoInfo:
@@ -120,6 +124,7 @@ def _seek(container: InputContainer, stream: VideoStream, info: VideoInfo, wante
     start = stream.start_time or 0
     frames: Iterator[av.VideoFrame] = iter(())
     clock, last, group = _Clock(stream), -1.0, None
+    spare = _DECODE_ALL_PIXELS / (info.geometry.width * info.geometry.height)
     for index in range(wanted):
         target = (index + 0.5) * info.duration / wanted
         stamp = start + int(target / base)
@@ -132,10 +137,10 @@ def _seek(container: InputContainer, stream: VideoStream, info: VideoInfo, wante
             frames, group = decode(container, stream), key
             forward = 0
         else:
-            forward = _FORWARD
+            forward = max(_FORWARD, round(spare / (wanted - index)))
         for frame in frames:
             seconds = clock.seconds(frame)
-            forward -= 1
+            forward, spare = forward - 1, spare - 1
             if seconds > last and (forward < 0 or seconds >= target):
                 last = seconds
                 yield Sampled(seconds, frame, info.geometry)

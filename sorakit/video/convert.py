@@ -19,6 +19,7 @@ from sorakit.types import FrameGeometry, Luma, Rgb
 __all__ = [
     "array_to_rgb",
     "frame_to_rgb",
+    "frame_to_rgba",
     "has_luma_plane",
     "luma_plane",
     "luma_to_8bit",
@@ -131,23 +132,37 @@ def frame_to_rgb(frame: av.VideoFrame, size: tuple[int, int] | None = None) -> n
     The frame's own matrix and range apply. Where it names no matrix, SD (up to 576 lines) is taken as
     BT.601 and the rest as BT.709, as players do.
     """
-    matrix = None
-    if frame.colorspace == _UNSPECIFIED:
-        sd = frame.height <= _SD_HEIGHT
-        matrix = int(sws.Colorspace.ITU601 if sd else sws.Colorspace.ITU709)
     width, height = size or (frame.width, frame.height)
     smaller = width * height < frame.width * frame.height
     rgb = frame.reformat(
         width=width,
         height=height,
         format="rgb24",
-        src_colorspace=matrix,
+        src_colorspace=_matrix_of(frame),
         dst_color_range=sws.ColorRange.JPEG,
         interpolation=(sws.Interpolation.AREA | sws.Interpolation.ACCURATE_RND) if smaller else _QUALITY,
     )
     plane = rgb.planes[0]
     rows = np.frombuffer(memoryview(plane), np.uint8).reshape(height, plane.line_size)[:, : width * 3]
     return np.ascontiguousarray(rows).reshape(height, width, 3)
+
+
+def frame_to_rgba(frame: av.VideoFrame) -> npt.NDArray[np.uint8]:
+    """As `frame_to_rgb`, `uint8 (H, W, 4)` with the frame's alpha (255 where it has none)."""
+    rgba = frame.reformat(
+        format="rgba",
+        src_colorspace=_matrix_of(frame),
+        dst_color_range=sws.ColorRange.JPEG,
+        interpolation=_QUALITY,
+    )
+    return cast("npt.NDArray[np.uint8]", rgba.to_ndarray())
+
+
+def _matrix_of(frame: av.VideoFrame) -> int | None:
+    """Swscale's matrix for frames that name none; None lets it take the frame's own."""
+    if frame.colorspace != _UNSPECIFIED:
+        return None
+    return int(sws.Colorspace.ITU601 if frame.height <= _SD_HEIGHT else sws.Colorspace.ITU709)
 
 
 def rgb_to_frame(picture: npt.NDArray[np.uint8], pixel_format: str = "yuv420p") -> av.VideoFrame:

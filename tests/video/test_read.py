@@ -152,4 +152,24 @@ def test_few_frames_of_a_long_file_cost_little(long_file):
     assert len(times) == 10
     assert max(times) > 45
     assert times == sorted(set(times))
-    assert some < whole / 8
+    assert some < whole / 4
+
+
+@pytest.mark.slow
+def test_a_long_file_with_one_key_frame_is_followed_as_far_as_the_budget_goes(tmp_path, clip_factory):
+    path = tmp_path / "a.mp4"
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=25, options={"preset": "ultrafast", "g": "100000"})
+        video.width, video.height, video.pix_fmt = 1280, 720, "yuv420p"
+        frame = av.VideoFrame.from_ndarray(clip_factory(0.1, (1280, 720)).frames[0]).reformat(
+            format="yuv420p"
+        )
+        for i in range(1000):
+            frame.pts = i
+            container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+    started = time.process_time()
+    times = [t for t, _ in read_luma(path, max_frames=5)]
+    assert len(times) == 5
+    assert max(times) > 5
+    assert time.process_time() - started < 5
