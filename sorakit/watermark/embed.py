@@ -79,7 +79,8 @@ class LumaEmbedder:
         marked = cast(Luma, cv2.addWeighted(luma, 1.0, coded, step, -128 * step))
         # Values beyond the legal range may stay as they were but must not grow.
         np.minimum(marked, np.maximum(luma, self._high, out=coded), out=marked)
-        return np.maximum(marked, np.minimum(luma, self._low, out=coded), out=marked)
+        np.maximum(marked, np.minimum(luma, self._low, out=coded), out=marked)
+        return marked
 
     def _next_amplitude(self, luma: Luma) -> Floats:
         """Local amplitude at quarter size, 8-bit levels, smoothed over time."""
