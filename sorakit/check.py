@@ -10,26 +10,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
 
 from sorakit.config import Settings
 from sorakit.errors import SorakitError
-from sorakit.inspect_file import Findings
 from sorakit.moderation.policy import POLICY, decide
 from sorakit.provenance.trust import Trust, load_trust
-from sorakit.provenance.verify import read_store
-from sorakit.registry.fingerprint import Fingerprint
-from sorakit.registry.match import MATCH_THRESHOLD, similarity
-from sorakit.registry.record import Record
-from sorakit.registry.repo import Registry
-from sorakit.types import (
-    Decision,
-    DetectorEvidence,
-    Evidence,
-    Progress,
-    RecoveryEvidence,
-    Verdict,
-)
+from sorakit.types import Decision, DetectorEvidence, Evidence, Progress, Verdict
 from sorakit.video.guard import prescan, run_guarded
 
 __all__ = ["check", "exit_code"]
@@ -70,6 +56,10 @@ def _gather(path: Path, trust: Trust, settings: Settings, progress: Progress | N
         memory_bytes=limits.memory_bytes,
         on_progress=progress,
     )
+    # The codecs and the database load only now: a file that cannot be read has been answered by then.
+    from sorakit.inspect_file import Findings  # noqa: PLC0415
+    from sorakit.recover import ask_registry  # noqa: PLC0415
+
     found = Findings.from_json(answer)
     evidence = Evidence(
         file=str(path),
@@ -78,50 +68,8 @@ def _gather(path: Path, trust: Trust, settings: Settings, progress: Progress | N
         watermark=found.watermark,
         labels=found.labels,
     )
-    if Registry.exists(settings.database_url):
-        with Registry(settings.database_url) as registry:
-            evidence = _ask_registry(evidence, found, registry, trust)
-    elif found.watermark.found:
-        evidence = replace(evidence, recovery=RecoveryEvidence("unavailable"))
+    evidence = ask_registry(evidence, found, settings.database_url, trust)
     return replace(evidence, detector=_detect(path))
-
-
-def _ask_registry(evidence: Evidence, found: Findings, registry: Registry, trust: Trust) -> Evidence:
-    """Is the embedded credential one of ours, and where does the mark lead?"""
-    embedded = evidence.provenance
-    if embedded.manifest_id:
-        ours = registry.get(embedded.manifest_id)
-        evidence = replace(evidence, in_registry=ours is not None and ours.store_sha256 == found.store_sha256)
-    mark = evidence.watermark
-    if not mark.found or mark.algorithm is None or mark.payload is None:
-        return evidence
-    candidates = registry.find_by_binding(mark.algorithm, mark.payload)
-    intact = evidence.in_registry and embedded.state != "tampered"
-    if intact and any(c.manifest_id == embedded.manifest_id for c in candidates):
-        return evidence  # the embedded credential and the mark agree: nothing to recover
-    if not candidates or found.fingerprint is None:
-        return replace(evidence, recovery=RecoveryEvidence("unavailable"))
-    return replace(evidence, recovery=_recover(candidates, found.fingerprint, trust))
-
-
-def _recover(candidates: Sequence[Record], seen: Fingerprint, trust: Trust) -> RecoveryEvidence:
-    """The registered manifest whose fingerprint fits best, if any fits."""
-    scored = [(similarity(c.fingerprint, seen), c) for c in candidates if c.fingerprint is not None]
-    score, best = max(scored, key=lambda s: (s[0], s[1].created), default=(0.0, None))
-    if best is None or score < MATCH_THRESHOLD:
-        return RecoveryEvidence("no_match", similarity=score)
-    stored = read_store(best.store, trust)
-    manifest: dict[str, Any] = {
-        "state": stored.provenance.state,
-        "signer": stored.provenance.signer,
-        "claim_generator": stored.provenance.claim_generator,
-        "digital_source_type": stored.provenance.digital_source_type,
-        "actions": stored.provenance.actions,
-        "generation": stored.generation,
-        "title": best.title,
-        "created": best.created.isoformat(),
-    }
-    return RecoveryEvidence("recovered", best.manifest_id, score, manifest)
 
 
 def _detect(path: Path) -> DetectorEvidence | None:

@@ -5,10 +5,13 @@ Environment variables with the prefix `SORAKIT_` override the defaults (`SORAKIT
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from platformdirs import user_data_path
-from pydantic import BaseModel, Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+
+from sorakit.errors import UsageError
 
 __all__ = ["Limits", "Settings"]
 
@@ -27,7 +30,10 @@ class Limits(BaseModel):
 
 
 class Settings(BaseSettings):
-    """What the kit needs to know about this machine and its user."""
+    """What the kit needs to know about this machine and its user.
+
+    Raises `UsageError` for a value that cannot be, wherever it came from.
+    """
 
     model_config = SettingsConfigDict(env_prefix="SORAKIT_", env_nested_delimiter="__", extra="ignore")
 
@@ -37,6 +43,16 @@ class Settings(BaseSettings):
     crf: int = Field(18, ge=0, le=51, description="x264 constant rate factor of published files")
     preset: str = Field("medium", description="x264 preset of published files")
     psnr: float = Field(43.0, ge=38, le=55, description="luma PSNR of the watermark, dB")
+
+    if not TYPE_CHECKING:  # type checkers keep the signature that pydantic generates
+
+        def __init__(self, **values: Any) -> None:
+            try:
+                super().__init__(**values)
+            except SettingsError as e:
+                raise UsageError(f"a setting in the environment cannot be used: {e}") from e
+            except ValidationError as e:
+                raise UsageError("; ".join(_plain(error) for error in e.errors())) from e
 
     @property
     def keys_dir(self) -> Path:
@@ -52,3 +68,9 @@ class Settings(BaseSettings):
     def database_url(self) -> str:
         """The registry's SQLAlchemy URL."""
         return self.registry_url or f"sqlite:///{self.home / 'registry.db'}"
+
+
+def _plain(error: Any) -> str:
+    """One of pydantic's findings, by the name of the variable that sets it."""
+    name = "SORAKIT_" + "__".join(str(part).upper() for part in error["loc"])
+    return f"{name}: {error['msg'][0].lower()}{error['msg'][1:]}, got {error['input']!r:.80}"

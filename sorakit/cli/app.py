@@ -9,7 +9,7 @@ import typer
 
 from sorakit import __version__
 from sorakit.cli import check, demo, doctor, generate, keys, mark, registry
-from sorakit.cli.ui import console
+from sorakit.cli.ui import print_error
 from sorakit.errors import SorakitError
 
 __all__ = ["app", "main"]
@@ -56,9 +56,5 @@ def main() -> None:
     try:
         app()  # turns Ctrl-C and a closed pipe into exit codes of its own
     except SorakitError as e:
-        console.print(f"[bold red]error:[/] {_one_line(e)}", markup=True)
+        print_error(e)
         sys.exit(e.exit_code)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()).replace("[", r"\[")

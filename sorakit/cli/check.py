@@ -8,7 +8,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from sorakit.cli.ui import console, print_json, progress_bar
+from sorakit.cli.ui import console, one_line, print_error, print_json, progress_bar
 from sorakit.types import Decision, Verdict
 
 _COLOURS = {
@@ -62,7 +62,10 @@ def check(
         verdicts.append(verdict)
         if json_out:
             print_json(verdict.to_json())
-        else:
+        if verdict.evidence.error is not None:
+            told = verdict.evidence.error
+            print_error(told if path.name in told else f"{path}: {told}")
+        elif not json_out:
             console.print(_panel(verdict))
     raise typer.Exit(exit_code(verdicts, fail_above))
 
@@ -75,11 +78,9 @@ def _panel(v: Verdict) -> Panel:
     rows = [("credential", _credential(v)), ("watermark", _watermark(v)), ("registry", _recovery(v))]
     if e.detector:
         rows.append(("detector", f"{e.detector.label} ({e.detector.model})"))
-    for name, text in rows if e.error is None else []:
-        table.add_row(name, Text(text))
-    for reason in v.reasons:
-        table.add_row("because", Text(reason))
-    title = Text.assemble((str(v.decision), f"bold {_COLOURS[v.decision]}"), "  ", e.file)
+    for name, text in [*rows, *(("because", reason) for reason in v.reasons)]:
+        table.add_row(name, Text(one_line(text)))
+    title = Text.assemble((str(v.decision), f"bold {_COLOURS[v.decision]}"), "  ", one_line(e.file))
     return Panel(table, title=title, title_align="left", border_style=_COLOURS[v.decision])
 
 

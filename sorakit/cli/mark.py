@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sorakit.cli.ui import console, print_json, progress_bar
+from sorakit.cli.ui import console, one_line, print_json, progress_bar
 from sorakit.types import SourceType
 
 SOURCE_NAMES = {
@@ -47,7 +47,7 @@ def mark(
             progress=progress,
         )
     for note in done.notes:
-        console.print(f"note: {note}", markup=False)
+        console.print(f"note: {one_line(note)}", markup=False)
     if json_out:
         print_json(done.to_json())
     else:

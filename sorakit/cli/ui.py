@@ -8,10 +8,11 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from sorakit.types import Progress as Report
 
-__all__ = ["console", "print_json", "progress_bar"]
+__all__ = ["console", "one_line", "print_error", "print_json", "progress_bar"]
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -19,8 +20,14 @@ console = Console(stderr=True, highlight=False, soft_wrap=True)
 @contextmanager
 def progress_bar(title: str, *, quiet: bool = False) -> Iterator[Report]:
     """A bar on stderr; yields the callback that moves it. Vanishes when done; shows nothing when quiet."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
+        title = one_line(title)
         task = bar.add_task(title, total=1.0)
 
         def report(step: str, share: float) -> None:
@@ -33,3 +40,13 @@ def print_json(value: dict[str, Any]) -> None:
     """One object, one line, on stdout."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
     sys.stdout.flush()
+
+
+def one_line(text: object) -> str:
+    """Foreign text made fit for a terminal: no escape sequences, no line breaks."""
+    return "".join(c if c.isprintable() else " " for c in " ".join(str(text).split()))
+
+
+def print_error(text: object) -> None:
+    """The one line on stderr that says what went wrong."""
+    console.print(Text.assemble(("error: ", "bold red"), one_line(text)))
