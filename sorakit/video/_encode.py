@@ -18,7 +18,7 @@ from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.packet import Packet
 
-from sorakit.errors import OutputError, SorakitError, UnsupportedError, UsageError
+from sorakit.errors import InputError, OutputError, SorakitError, UnsupportedError, UsageError
 
 __all__ = ["EncodeSettings", "Encoder", "Look", "new_file"]
 
@@ -173,9 +173,15 @@ class Encoder:
         self._mux(self._video.encode(frame))
 
     def copy(self, packet: "Packet[Any]", stream: Any) -> None:
-        """Add one packet of sound to a track made by `copy_of`."""
+        """Add one packet of sound to a track made by `copy_of`; `InputError` if it is damaged."""
         packet.stream = stream
-        self._container.mux(packet)
+        try:
+            self._container.mux(packet)
+        except (av.InvalidDataError, av.ArgumentError) as error:
+            reason = error.strerror or type(error).__name__
+            raise InputError(
+                f"a packet of sound is damaged ({reason}); re-encode the sound, or remove the track, first"
+            ) from error
 
     def finish(self, end: int) -> None:
         """Encode what is left, make the track end at `end` (time base ticks), write the index, close."""

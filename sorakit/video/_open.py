@@ -23,6 +23,7 @@ __all__ = ["MAX_PIXELS", "decode", "decode_beside", "open_video"]
 MAX_PIXELS = 4096 * 4096
 _MAX_BROKEN = 256
 _MAX_THREADS = 4
+_MAX_STREAMS = 64
 
 
 @contextlib.contextmanager
@@ -58,6 +59,8 @@ def _open(path: Path) -> InputContainer:
         raise InputError(f"cannot read {path}: {error.strerror}; check path and permissions") from error
     if name is None:
         raise NotAVideoError(f"{path.name} is not a video or image that the kit reads")
+    if name == "webp":
+        raise UnsupportedError(f"{path.name} is an animated WebP, which FFmpeg cannot decode; save it as MP4")
     try:
         # A named container and one protocol: a playlist or an FFmpeg script in disguise opens nothing.
         return av.open(
@@ -104,11 +107,17 @@ def decode_beside(
     container: InputContainer, stream: VideoStream, others: Sequence[Stream]
 ) -> "Iterator[av.VideoFrame | Packet[Stream]]":
     """As `decode`, and between the frames the undecoded packets of other streams, as they lie in the file."""
-    broken = 0
+    broken = surprises = 0
     packets = container.demux(stream, *others)
     while True:
         try:
             packet = next(packets, None)
+        except IndexError:  # a stream that the header did not announce: PyAV knows it only when asked again
+            surprises += 1
+            if surprises > _MAX_STREAMS:
+                return
+            packets = container.demux(stream, *others)
+            continue
         except (av.InvalidDataError, av.EOFError):
             return
         if packet is None:

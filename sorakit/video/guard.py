@@ -105,7 +105,7 @@ def sniff(head: bytes) -> str | None:
         if head.startswith(magic, offset):
             return name
     if head[:4] == b"RIFF":
-        webp = "webp" if b"ANIM" in head[12:64] else "webp_pipe"
+        webp = "webp" if b"ANIM" in head[12:64] else "webp_pipe"  # animated, still
         return {b"AVI ": "avi", b"WEBP": webp}.get(head[8:12])
     for at, step in ((0, 188), (4, 192)):  # M2TS has four bytes of time before each packet
         if head[at::step][:3] == b"GGG":

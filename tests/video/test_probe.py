@@ -1,10 +1,11 @@
 from fractions import Fraction
 
 import av
+import cv2
 import numpy as np
 import pytest
 
-from sorakit.errors import InputError, LimitError, NotAVideoError
+from sorakit.errors import InputError, LimitError, NotAVideoError, UnsupportedError
 from sorakit.video.guard import run_guarded
 from sorakit.video.probe import probe
 
@@ -84,15 +85,21 @@ def test_other_containers(tmp_path, clip_factory, file_factory, suffix):
 
 
 def test_images(tmp_path, clip_factory):
-    frame = av.VideoFrame.from_ndarray(clip_factory(0.1, (200, 100)).frames[0], format="rgb24")
-    for name in ("a.png", "a.jpg"):
-        frame.save(str(tmp_path / name))
+    frame = clip_factory(0.1, (200, 100)).frames[0]
+    for name in ("a.png", "a.jpg", "a.webp"):
+        assert cv2.imwrite(str(tmp_path / name), frame)
         info = probe(tmp_path / name)
         assert (info.kind, info.duration, info.frame_count) == ("image", 0.0, 1)
         assert info.geometry.display_size == (200, 100)
 
 
-def test_sound_only_and_cover_art(tmp_path, clip_factory, file_factory):
+def test_an_animated_webp_is_refused_in_words(tmp_path, clip_factory, file_factory):
+    path = file_factory(tmp_path / "a.webp", clip_factory(0.3), codec="libwebp_anim")
+    with pytest.raises(UnsupportedError, match=r"animated WebP.*MP4"):
+        probe(path)
+
+
+def test_sound_only(tmp_path, clip_factory, file_factory):
     path = tmp_path / "a.mp4"
     with av.open(str(path), "w") as container:
         audio = container.add_stream("aac", rate=44100)
