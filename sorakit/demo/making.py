@@ -39,12 +39,12 @@ class Stage:
 
 def make(step: Step, stage: Stage, progress: Progress) -> Path:
     """The file that `step` is about. Raises the kit's errors of publishing, reading and writing."""
-    makers = {
+    makers: dict[str, Callable[[Step, Stage, Progress], Path]] = {
         "generate": _generate,
         "mark": _mark,
         "attack": _attack,
         "copy mark": _copy_mark,
-        "as it is": lambda _step, stage, _progress: _camera(stage),
+        "as it is": _as_it_is,
     }
     path = makers[step.how](step, stage, progress)
     stage.paths[step.key] = path
@@ -99,6 +99,10 @@ def _copy_mark(step: Step, stage: Stage, progress: Progress) -> Path:
         on_progress=progress,
     )
     return out
+
+
+def _as_it_is(_step: Step, stage: Stage, _progress: Progress) -> Path:
+    return _camera(stage)
 
 
 def _test_file(step: Step, stage: Stage) -> Path:

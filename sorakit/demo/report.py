@@ -103,7 +103,7 @@ def _item(row: Row, folder: Path) -> Item:
 def _video(story: Story) -> str | None:
     """The published clip itself, byte for byte, where it is small."""
     path = story.rows[0].path if story.rows else None
-    if path is None or path.stat().st_size > MAX_VIDEO:
+    if path is None or not path.is_file() or path.stat().st_size > MAX_VIDEO:
         return None
     return data_uri(path.read_bytes(), "video/mp4")
 

@@ -23,7 +23,7 @@ from sorakit.provenance.trust import Trust
 from sorakit.types import Progress, Verdict
 from sorakit.video.guard import prescan, run_guarded
 
-__all__ = ["EXAMPLE_PROMPT", "Row", "Story", "find_camera_clip", "tell"]
+__all__ = ["EXAMPLE_PROMPT", "Row", "Story", "ensure_identity", "find_camera_clip", "tell"]
 
 EXAMPLE_PROMPT = "a big red circle bounces on a navy background"
 MAX_SECONDS = 60
@@ -90,7 +90,7 @@ def tell(
     settings = settings or Settings()
     if camera is not None:
         _require_short(camera, settings)
-    identity, made = _identity(settings)
+    identity, made = ensure_identity(settings)
     _make_folder(folder / "attacks")
     stage = Stage(folder, sample, prompt, seed, camera, settings)
     steps = [s for s in STEPS if camera is not None or not s.camera]
@@ -159,8 +159,8 @@ def _stills(path: Path, settings: Settings) -> tuple[bytes, ...]:
     return tuple(base64.b64decode(s) for s in answer["stills"])
 
 
-def _identity(settings: Settings) -> tuple[Identity, bool]:
-    """(Who signs, whether it was made just now)."""
+def ensure_identity(settings: Settings) -> tuple[Identity, bool]:
+    """(Who signs, whether it was made just now): a development identity where there is no other."""
     keys = settings.keys_dir
     if not any((keys / name).exists() for name in (DEV_FILE, OWN_FILE)):
         try:

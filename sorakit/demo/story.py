@@ -60,7 +60,7 @@ STEPS: tuple[Step, ...] = (
         "attack",
         Decision.AI_RECOVERED,
         of="generated",
-        attack="social",
+        attack="social_upload",
         leads_to="generated",
     ),
     Step(
@@ -88,7 +88,7 @@ STEPS: tuple[Step, ...] = (
         "attack",
         Decision.AI_RECOVERED,
         of="marked",
-        attack="social",
+        attack="social_upload",
         leads_to="marked",
         camera=True,
     ),

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from sorakit.nb.card import CredentialCard
     from sorakit.nb.exercise import expect
     from sorakit.nb.lab import AttackLab
-    from sorakit.nb.show import show, side_by_side, strip
+    from sorakit.nb.view import show, side_by_side, strip
 
 __all__ = ["AttackLab", "CredentialCard", "expect", "show", "side_by_side", "strip"]
 
@@ -18,15 +18,13 @@ _HOME = {
     "AttackLab": "lab",
     "CredentialCard": "card",
     "expect": "exercise",
-    "show": "show",
-    "side_by_side": "show",
-    "strip": "show",
+    "show": "view",
+    "side_by_side": "view",
+    "strip": "view",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")
-    value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value  # importing the submodule `show` has put the module itself under this name
-    return value
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)

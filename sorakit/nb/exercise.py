@@ -1,11 +1,11 @@
 """Check the answer to an exercise without giving it away.
 
-In: what the reader found and what is right. Out: one line that says whether it fits, and else what to look at.
+In: what the reader found and what is right. Out: one line: whether it fits, and else what to look at.
 """
 
 from markupsafe import escape
 
-from sorakit.nb.show import View
+from sorakit.nb.view import View
 
 __all__ = ["expect"]
 

@@ -1,12 +1,14 @@
 """Try attacks on a published video and see what the check still says: buttons, or a plain call.
 
-In: the path of one of your own videos. Out: an `AttackLab`, which a notebook shows as buttons (native ones, so
-Tab, Enter and Space work) and a terminal as a list. The attacked copies are test files in a temporary folder
-that goes away with the lab.
+In: the path of one of your own videos. Out: an `AttackLab`, which a notebook shows as buttons (native ones,
+so Tab, Enter and Space work) and a terminal as a list. The attacked copies are test files in a temporary
+folder that goes away with the lab.
 """
 
+import shutil
 import tempfile
-from collections.abc import Sequence
+import weakref
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +19,9 @@ from sorakit.check import check
 from sorakit.config import Settings
 from sorakit.errors import SorakitError, UsageError
 from sorakit.nb.card import CredentialCard
-from sorakit.nb.show import strip
+from sorakit.nb.view import strip
 from sorakit.types import Verdict
+from sorakit.video.guard import prescan
 from sorakit.watermark import attacks
 
 __all__ = ["AttackLab", "Attempt"]
@@ -63,17 +66,20 @@ class AttackLab:
             raise UsageError(f"`names` must be among {', '.join(attacks.ATTACKS)}, got {', '.join(unknown)}")
         self.last: Attempt | None = None
         self._settings = settings
-        self._folder = tempfile.TemporaryDirectory(prefix="sorakit-lab-", ignore_cleanup_errors=True)
+        self._folder = Path(tempfile.mkdtemp(prefix="sorakit-lab-"))
+        weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
 
     def run(self, name: str) -> Attempt:
         """Attack the video, check the result, and return both. Raises the kit's errors."""
         if name not in self.names:
             raise UsageError(f"`name` must be one of {', '.join(self.names)}, got {name!r}")
-        out = Path(self._folder.name) / f"{name}.mp4"
+        settings = self._settings or Settings()
+        prescan(self.path, settings.limits)
+        out = self._folder / f"{name}.mp4"
         out.unlink(missing_ok=True)
         attacks.apply(name, self.path, out)
-        verdict = check(out, settings=self._settings)
-        self.last = Attempt(name, out, verdict, CredentialCard.of(verdict, self._settings))
+        verdict = check(out, settings=settings)
+        self.last = Attempt(name, out, verdict, CredentialCard.of(verdict, settings))
         return self.last
 
     def __repr__(self) -> str:
@@ -106,12 +112,13 @@ class AttackLab:
         return button
 
     def _ipython_display_(self) -> None:
-        from IPython.display import display  # noqa: PLC0415 - only a notebook calls this
+        from IPython import display  # noqa: PLC0415 - only a notebook calls this
 
+        put: Callable[[Any], None] = display.display
         try:
-            display(self.widget())
+            put(self.widget())
         except ImportError:
-            display(repr(self))
+            put(repr(self))
 
 
 def _problem(text: str) -> str:
