@@ -46,21 +46,20 @@ def head(connection: Connection) -> tuple[int, str]:
 def first_bad(connection: Connection) -> int | None:
     """The number of the first row that is changed, missing or out of place; None when the chain holds."""
     expected, previous = 1, START
-    rows = connection.execution_options(yield_per=1000).execute(
-        select(
-            AuditRow.seq,
-            AuditRow.time_ms,
-            AuditRow.event,
-            AuditRow.subject,
-            AuditRow.details,
-            AuditRow.previous,
-            AuditRow.digest,
-        ).order_by(AuditRow.seq)
-    )
-    for *row, before, digest in rows:
-        if row[0] != expected or before != previous or digest != _digest(previous, tuple(row)):
-            return expected
-        expected, previous = expected + 1, digest
+    query = select(
+        AuditRow.seq,
+        AuditRow.time_ms,
+        AuditRow.event,
+        AuditRow.subject,
+        AuditRow.details,
+        AuditRow.previous,
+        AuditRow.digest,
+    ).order_by(AuditRow.seq)
+    with connection.execute(query, execution_options={"yield_per": 1000}) as rows:
+        for *row, before, digest in rows:
+            if row[0] != expected or before != previous or digest != _digest(previous, tuple(row)):
+                return expected
+            expected, previous = expected + 1, digest
     return None
 
 

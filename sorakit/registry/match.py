@@ -19,7 +19,7 @@ from sorakit.registry.sketch import Fingerprint
 
 __all__ = ["MATCH_THRESHOLD", "similarity"]
 
-MATCH_THRESHOLD = 0.5
+MATCH_THRESHOLD = 0.68
 """At or above: the same video. Set on development clips for at most 1 in 1,000 pairs of different videos."""
 
 Stack = npt.NDArray[np.float32]

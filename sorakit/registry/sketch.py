@@ -27,7 +27,7 @@ MAX_SIDE = 64
 FINE = 4
 """The local mean and spread are taken at `FINE` times the thumbnail's side."""
 
-FLOOR = 6.0
+FLOOR = 3.0
 """Luma levels added to the local spread: what is fainter than this is mostly coding noise."""
 
 CLIP = 2.0

@@ -1,0 +1,88 @@
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from sorakit.provenance.keys import Identity
+from sorakit.provenance.manifest import ManifestSpec, build_manifest
+from sorakit.provenance.sign import sign
+
+DOCUMENT_SIGNING = "1.3.6.1.5.5.7.3.36"
+
+
+@dataclass(frozen=True)
+class Signer:
+    identity: Identity
+    root: str
+
+
+def _certificate(name, issuer, public, key, *, ca, usages=(), days=30, start=None):
+    def full(common):
+        return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
+
+    start = start or dt.datetime.now(dt.UTC) - dt.timedelta(minutes=5)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(full(name))
+        .issuer_name(full(issuer))
+        .public_key(public)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(start)
+        .not_valid_after(start + dt.timedelta(days=days))
+        .add_extension(x509.BasicConstraints(ca, 0 if ca else None), critical=True)
+        .add_extension(x509.KeyUsage(not ca, False, False, False, False, ca, ca, False, False), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
+    )
+    if usages:
+        oids = [x509.ObjectIdentifier(u) for u in usages]
+        builder = builder.add_extension(x509.ExtendedKeyUsage(oids), critical=False)
+    return builder.sign(key, hashes.SHA256())
+
+
+def _signer(name: str = "Test", usages: tuple[str, ...] = (DOCUMENT_SIGNING,)) -> Signer:
+    root_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    root = _certificate(f"{name} root", f"{name} root", root_key.public_key(), root_key, ca=True)
+    leaf = _certificate(name, f"{name} root", key.public_key(), root_key, ca=False, usages=usages)
+    pem = serialization.Encoding.PEM
+    key_pem = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    identity = Identity(leaf.public_bytes(pem), key_pem, name, leaf.not_valid_after_utc, False)
+    return Signer(identity, root.public_bytes(pem).decode())
+
+
+@pytest.fixture(scope="session")
+def make_signer() -> Callable[..., Signer]:
+    return _signer
+
+
+@pytest.fixture(scope="session")
+def plain(tmp_path_factory, clip_factory, file_factory) -> Path:
+    """An MP4 without a credential."""
+    return file_factory(tmp_path_factory.mktemp("plain") / "plain.mp4", clip_factory(seconds=1))
+
+
+SPEC = ManifestSpec(
+    "a.mp4", "generated", "id-1", payload_hex="1f00000000000001", algorithm="io.github.sorakit.lattice.1"
+)
+
+
+@dataclass(frozen=True)
+class Signed:
+    path: Path
+    store: bytes
+    signer: Signer
+
+
+@pytest.fixture(scope="session")
+def signed(tmp_path_factory, plain) -> Signed:
+    """The same MP4, signed by a signer whose root is at hand."""
+    signer = _signer()
+    path = tmp_path_factory.mktemp("signed") / "signed.mp4"
+    store = sign(plain, path, build_manifest(SPEC), signer.identity)
+    return Signed(path, store, signer)
