@@ -31,6 +31,9 @@ MARGIN = 2
 """Cells by which a part may hang over the whole's edge."""
 
 MIN_CELLS = 60
+BLANK = 0.05
+"""A frame with less spread is empty (a fade): OpenCV calls it like everything, we call it like nothing."""
+
 KEPT = 4
 """Alignments that are judged in full."""
 
@@ -78,15 +81,17 @@ def similarity(registered: Fingerprint, seen: Fingerprint) -> float:
 def _best(whole: Stack, part: Stack, pairings: list[Pairs], angles: tuple[float, ...]) -> float:
     """The best alignment of `part` as a cut-out of `whole`."""
     found: list[_Alignment] = []
+    padded = np.pad(whole, ((0, 0), (MARGIN, MARGIN), (MARGIN, MARGIN)))
     for pose in (_Pose(s, a, m) for m in (False, True) for a in angles for s in SCALES):
         cut = _posed(part, whole.shape, pose)
         if cut is None:
             continue
+        blank = cut.std((1, 2)) < BLANK
         maps: dict[tuple[int, int], Stack] = {}
         for pairs in pairings:
             for i, j in pairs:
                 if (i, j) not in maps:
-                    maps[i, j] = _correlate(whole[i], cut[j])
+                    maps[i, j] = _correlate(padded[i], cut[j]) * np.float32(not blank[j])
             total = np.sum([maps[p] for p in pairs], axis=0)
             at = int(total.argmax())
             top, left = divmod(at, total.shape[1])
@@ -149,9 +154,8 @@ def _posed(part: Stack, shape: tuple[int, ...], pose: _Pose) -> Stack | None:
 
 
 def _correlate(whole: Stack, part: Stack) -> Stack:
-    padded = cv2.copyMakeBorder(whole, MARGIN, MARGIN, MARGIN, MARGIN, cv2.BORDER_CONSTANT, value=0)
-    found: Stack = np.nan_to_num(cv2.matchTemplate(padded, part, cv2.TM_CCOEFF_NORMED)).astype(np.float32)
-    return found
+    """Over all shifts of `part` in the padded `whole`."""
+    return np.asarray(cv2.matchTemplate(whole, part, cv2.TM_CCOEFF_NORMED), np.float32)
 
 
 def _judge(whole: Stack, part: Stack, found: _Alignment) -> float:

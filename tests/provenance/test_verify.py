@@ -85,7 +85,7 @@ def test_a_flipped_bit_in_the_video_shows(signed, tmp_path, box):
 
 
 def test_no_flipped_bit_in_the_store_changes_what_it_says(signed, tmp_path):
-    # The padding of the signature and the types of boxes are not signed: they say nothing, so they may change.
+    # The padding of the signature and the types of boxes are not signed: they say nothing and may change.
     trust = Trust(claims=(signed.signer.root,))
     whole = replace(read_credential(signed.path, trust), store_sha256=None)
     data, rng, unseen = signed.path.read_bytes(), np.random.default_rng(0), 0
