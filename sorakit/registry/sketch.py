@@ -8,6 +8,7 @@ index.
 
 import base64
 import binascii
+import math
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -95,11 +96,12 @@ def fingerprint(frames: Iterable[tuple[float, npt.NDArray[np.uint8]]]) -> Finger
         if index % stride:
             continue
         size = size or _grid(luma.shape[0], luma.shape[1])
-        kept.append((seconds, _normalise(luma, size)))
+        kept.append((seconds if math.isfinite(seconds) else 0.0, _normalise(luma, size)))
         if len(kept) >= MAX_GATHERED:
             kept, stride = kept[::2], stride * 2
     if not kept or size is None:
         raise InputError("a fingerprint needs at least one frame, got none")
+    kept.sort(key=lambda k: k[0])  # a broken file's times may go back
     return _pack(_spread(kept), size)
 
 
