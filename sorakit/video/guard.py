@@ -134,6 +134,8 @@ def _regular_size(path: Path) -> int:
         raise InputError(
             f"cannot look at {path}: {error.strerror}; check its path and permissions"
         ) from error
+    except ValueError as error:  # a NUL character in the name
+        raise InputError(f"no file can have the name {str(path)!r}; give another") from error
     if stat.S_ISDIR(facts.st_mode):
         raise InputError(f"{path} is a folder, not a file; name the files in it")
     if not stat.S_ISREG(facts.st_mode):
