@@ -3,7 +3,8 @@
 For measuring how robust a mark is, in tests, demos and benchmarks. Every attack but `untouched` and
 `flip_byte` loses the source's container metadata and credentials, as platforms do, and says so: the result's
 comment tag names the attack. Not a tool to strip another's credentials. Sound is dropped by all attacks that
-re-encode. Streaming: one picture in memory at a time. No randomness.
+re-encode. Streaming: one picture in memory at a time. Nothing here is random, but
+x264 itself was seen to differ a little from run to run.
 """
 
 import shutil

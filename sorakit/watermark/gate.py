@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from sorakit.watermark.payload import PAYLOAD_BITS
 
-__all__ = ["MAX_DECODES", "MAX_LOG10_P", "log10_bound"]
+__all__ = ["MAX_DECODES", "MAX_LOG10_P", "log10_bound", "log10_chernoff"]
 
 MAX_DECODES = 256
 """Hypotheses that one detection may decode; the union bound counts all of them, tried or not."""
@@ -30,7 +30,7 @@ Doubles = npt.NDArray[np.float64]
 
 
 def log10_bound(agreement: Doubles) -> float:
-    """log10 of the bound for a decode with `agreement` `(n,)`: weights, + where they fit the code word.
+    """log10 of the bound on a false decode a file. `agreement` `(n,)`: weights, + where the code word fits.
 
     Never above 0.
 
@@ -39,16 +39,21 @@ def log10_bound(agreement: Doubles) -> float:
     >>> log10_bound(np.resize([1.0, -1.0], 404))
     0.0
     """
+    union = (PAYLOAD_BITS * np.log(2) + np.log(MAX_DECODES)) / np.log(10)
+    return min(0.0, log10_chernoff(agreement) + float(union))
+
+
+def log10_chernoff(agreement: Doubles) -> float:
+    """log10 of the bound for one code word at one hypothesis fixed beforehand; never above 0."""
     weights = np.abs(agreement)
     energy = float(np.sum(weights**2))
     total = float(np.sum(agreement))
     if not np.isfinite(energy) or energy <= 0 or total <= 0:
         return 0.0
-    # λ = total / energy is optimal for small weights (Hoeffding's choice); the better one is near above it.
-    lam = total / energy * np.geomspace(0.5, 16, 64)[:, None]
+    # Any λ > 0 is valid; total / energy is Hoeffding's choice, and the best lies there or above.
+    lam = total / energy * np.geomspace(1, 16, 64)[:, None]
     exponents = np.sum(_log_cosh(lam * weights), axis=1) - lam[:, 0] * total
-    union = PAYLOAD_BITS * np.log(2) + np.log(MAX_DECODES)
-    return float(min(0.0, (exponents.min() + union) / np.log(10)))
+    return float(min(0.0, exponents.min() / np.log(10)))
 
 
 def _log_cosh(x: Doubles) -> Doubles:

@@ -1,0 +1,100 @@
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import pytest
+
+from sorakit.errors import UnsupportedError, UsageError
+from sorakit.types import FrameGeometry
+from sorakit.watermark.video import VideoWatermark
+
+PAYLOAD = 0x1234567890ABCDEF
+MARK = VideoWatermark()
+
+
+def _psnr(a: list[np.ndarray], b: list[np.ndarray], peak: float = 255) -> float:
+    error = np.mean([np.mean((x.astype(float) - y) ** 2) for x, y in zip(a, b, strict=True)])
+    return 10 * float(np.log10(peak**2 / error))
+
+
+@pytest.mark.parametrize("target", [40.0, 43.0, 46.0])
+def test_psnr_is_at_least_the_target_and_near_it_on_texture(textured: Callable, target: float) -> None:
+    frames = textured()
+    filt = MARK.embedder(FrameGeometry(480, 270), PAYLOAD, psnr=target)
+    got = _psnr(frames, [filt(f) for f in frames])
+    assert target - 0.15 <= got < target + 1.5
+
+
+def test_flat_areas_get_little_whatever_the_target(textured: Callable) -> None:
+    frames = textured()
+    for frame in frames:
+        frame[:, :160] = np.linspace(150, 160, 270).astype(np.uint8)[:, None]  # a sky
+    filt = MARK.embedder(FrameGeometry(480, 270), PAYLOAD, psnr=38)
+    marked = [filt(f) for f in frames][-1].astype(float)
+    change = marked - frames[-1]
+    assert change[:, :140].std() < 0.9
+    assert change[:, 180:].std() > 2 * change[:, :140].std()
+
+
+def test_the_mean_brightness_stays(textured: Callable) -> None:
+    frames = textured(n=4)
+    filt = MARK.embedder(FrameGeometry(480, 270), PAYLOAD)
+    assert abs(np.mean([filt(f).astype(float) - f for f in frames])) < 0.05
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_the_legal_range_is_respected(full: bool) -> None:
+    rng = np.random.default_rng(0)
+    plane = rng.choice(np.array([5, 16, 17, 128, 234, 235, 250], np.uint8), (256, 256))
+    marked = MARK.embedder(FrameGeometry(256, 256, full_range=full), PAYLOAD, psnr=38)(plane)
+    low, high = (0, 255) if full else (16, 235)
+    assert np.all(marked <= np.maximum(plane, high))
+    assert np.all(marked >= np.minimum(plane, low))
+    assert np.any(marked > plane)
+
+
+def test_ten_bit_planes_get_the_same_mark_four_times_as_large(textured: Callable) -> None:
+    frames = textured(n=3)
+    eight = MARK.embedder(FrameGeometry(480, 270), PAYLOAD)
+    ten = MARK.embedder(FrameGeometry(480, 270, bit_depth=10), PAYLOAD)
+    for frame in frames:
+        a = eight(frame).astype(float) - frame
+        deep = frame.astype(np.uint16) * 4
+        marked = ten(deep)
+        assert marked.dtype == np.uint16
+        difference = (marked.astype(float) - deep) / 4 - a  # 8 bits round to whole levels
+        assert np.abs(difference).max() <= 1.25
+        assert np.abs(difference).mean() < 0.35
+
+
+def test_the_source_plane_is_left_alone_and_runs_repeat(textured: Callable) -> None:
+    frames = textured(n=3)
+    copies = [f.copy() for f in frames]
+    runs = []
+    for _ in range(2):
+        filt = MARK.embedder(FrameGeometry(480, 270), PAYLOAD)
+        runs.append([filt(f) for f in frames])
+    assert all(np.array_equal(f, c) for f, c in zip(frames, copies, strict=True))
+    assert all(np.array_equal(a, b) for a, b in zip(*runs, strict=True))
+    assert runs[0][0] is not runs[0][1]
+
+
+def test_turned_video_is_marked_as_it_will_be_seen(textured: Callable) -> None:
+    shown = textured()
+    filt = MARK.embedder(FrameGeometry(270, 480, rotation=90), PAYLOAD)
+    stored = [np.ascontiguousarray(cv2.rotate(f, cv2.ROTATE_90_COUNTERCLOCKWISE)) for f in shown]
+    seen = [cv2.rotate(filt(f), cv2.ROTATE_90_CLOCKWISE) for f in stored]
+    evidence = MARK.detect(seen)
+    assert evidence.payload == f"{PAYLOAD:016x}"
+    assert evidence.geometry["rotation"] == pytest.approx(0, abs=0.5)
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    with pytest.raises(UnsupportedError, match="128 px"):
+        MARK.embedder(FrameGeometry(640, 100), PAYLOAD)
+    with pytest.raises(UnsupportedError, match="bit_depth"):
+        MARK.embedder(FrameGeometry(640, 480, bit_depth=12), PAYLOAD)
+    with pytest.raises(UsageError, match="64 bits"):
+        MARK.embedder(FrameGeometry(640, 480), 1 << 64)
+    with pytest.raises(UsageError, match="uint8"):
+        MARK.embedder(FrameGeometry(640, 480), PAYLOAD)(np.zeros((480, 640), np.uint16))

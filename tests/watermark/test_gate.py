@@ -1,0 +1,40 @@
+import math
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from sorakit.watermark.gate import MAX_DECODES, log10_bound, log10_chernoff
+
+UNION = (64 * math.log(2) + math.log(MAX_DECODES)) / math.log(10)
+
+
+@given(arrays(np.float64, 404, elements=st.floats(-5, 5)))
+def test_it_is_a_probability_and_no_looser_than_hoeffding(agreement: np.ndarray) -> None:
+    bound = log10_bound(agreement)
+    total, energy = agreement.sum(), (agreement**2).sum()
+    assert bound <= 0
+    if total > 0 and energy > 1e-6:
+        hoeffding = -(total**2) / (2 * energy) / math.log(10) + UNION
+        assert bound <= max(-0.0, hoeffding) + 0.02 * abs(hoeffding) + 1e-6
+
+
+def test_near_exact_where_it_can_be_counted() -> None:
+    """All 404 equal weights agree: one sign pattern in 2^404."""
+    assert math.isclose(log10_chernoff(np.ones(404)), -404 * math.log10(2), rel_tol=1e-3)
+    assert math.isclose(log10_bound(np.ones(404)), UNION - 404 * math.log10(2), rel_tol=1e-3)
+
+
+def test_it_bounds_what_coins_do() -> None:
+    rng = np.random.default_rng(0)
+    weights = rng.exponential(size=100)
+    logs = [log10_chernoff(weights * rng.choice([-1.0, 1.0], 100)) for _ in range(4000)]
+    for level in (-0.5, -1, -1.5, -2):
+        assert np.mean(np.array(logs) <= level) <= 10**level
+
+
+def test_nothing_and_nonsense_are_no_evidence() -> None:
+    assert log10_bound(np.zeros(404)) == 0
+    assert log10_bound(np.full(404, np.nan)) == 0
+    assert log10_bound(-np.ones(404)) == 0

@@ -1,0 +1,169 @@
+from collections.abc import Callable, Iterator
+
+import cv2
+import numpy as np
+import pytest
+
+from sorakit.errors import UsageError
+from sorakit.types import FrameGeometry
+from sorakit.watermark.base import Watermark
+from sorakit.watermark.gate import MAX_LOG10_P
+from sorakit.watermark.video import FRAMES_WANTED, VideoWatermark
+
+PAYLOAD = 0x1234567890ABCDEF
+HEX = f"{PAYLOAD:016x}"
+MARK = VideoWatermark()
+
+
+def marked(frames: list[np.ndarray], **options: object) -> list[np.ndarray]:
+    h, w = frames[0].shape
+    filt = MARK.embedder(FrameGeometry(w, h), PAYLOAD, **options)  # type: ignore[arg-type]
+    return [filt(f) for f in frames]
+
+
+def test_it_is_a_watermark() -> None:
+    scheme: Watermark = MARK
+    assert scheme.name == "io.github.sorakit.lattice.1"
+    assert scheme.payload_bits == 64
+
+
+def test_untouched_it_reads_from_eight_frames(textured: Callable) -> None:
+    frames = marked(textured(n=40))
+    taken = 0
+
+    def count() -> Iterator[np.ndarray]:
+        nonlocal taken
+        for frame in frames:
+            taken += 1
+            yield frame
+
+    evidence = MARK.detect(count())
+    assert evidence.found
+    assert evidence.payload == HEX
+    assert evidence.algorithm == MARK.name
+    assert evidence.log10_p <= MAX_LOG10_P
+    assert evidence.geometry == {"scale": 1.0, "rotation": pytest.approx(0), "mirrored": False}
+    assert taken == 8
+
+
+def test_flat_sprites_at_256_px_read_after_coarse_quantisation(sprites: Callable) -> None:
+    """JPEG quality 60 stands for an encoder's quantisation of flat areas."""
+    frames = [
+        cv2.imdecode(cv2.imencode(".jpg", f, [cv2.IMWRITE_JPEG_QUALITY, 60])[1], cv2.IMREAD_GRAYSCALE)
+        for f in marked(sprites())
+    ]
+    assert MARK.detect(frames).payload == HEX
+
+
+def _resized(scale: float) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda f: cv2.resize(f, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+
+
+def _rotated(degrees: float) -> Callable[[np.ndarray], np.ndarray]:
+    def turn(frame: np.ndarray) -> np.ndarray:
+        h, w = frame.shape
+        return cv2.warpAffine(frame, cv2.getRotationMatrix2D((w / 2, h / 2), degrees, 1), (w, h))
+
+    return turn
+
+
+GEOMETRY: dict[str, tuple[Callable[[np.ndarray], np.ndarray], float, float, bool]] = {
+    "half": (_resized(0.5), 1, 0, False),
+    "double": (_resized(2), 1, 0, False),
+    "mirrored": (lambda f: f[:, ::-1], 1, 0, True),
+    "quarter turn": (lambda f: cv2.rotate(f, cv2.ROTATE_90_CLOCKWISE), 1, 90, False),
+    "crop 80 %": (lambda f: f[27:243, 48:432], 1.25, 0, False),
+    "corner 60 %": (lambda f: f[108:, 192:], 1.667, 0, False),
+    "9:16 of it": (lambda f: f[:, 164:316], 270 / 152, 0, False),
+    "5 degrees": (_rotated(-5), 1, 5, False),
+    "letterbox": (
+        lambda f: cv2.copyMakeBorder(f, 80, 80, 0, 0, cv2.BORDER_CONSTANT, value=16),
+        0.628,
+        0,
+        False,
+    ),
+    "squeezed 3 %": (lambda f: cv2.resize(f, (466, 270), interpolation=cv2.INTER_AREA), 0.985, 0, False),
+}
+
+
+@pytest.mark.parametrize("name", GEOMETRY)
+def test_geometry_is_undone_and_reported(textured: Callable, name: str) -> None:
+    change, scale, rotation, mirrored = GEOMETRY[name]
+    evidence = MARK.detect([np.ascontiguousarray(change(f)) for f in marked(textured(n=16))])
+    assert evidence.payload == HEX
+    assert evidence.geometry["scale"] == pytest.approx(scale, abs=0.02)
+    assert evidence.geometry["rotation"] == pytest.approx(rotation, abs=0.6)
+    assert evidence.geometry["mirrored"] is mirrored
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda f: cv2.convertScaleAbs(f, alpha=1.4, beta=-50),
+        lambda f: cv2.convertScaleAbs(f, beta=30),
+        lambda f: cv2.GaussianBlur(f, (0, 0), 1.5),
+        lambda f: (255 * (f / 255.0) ** 1.5).astype(np.uint8),
+        lambda f: np.clip(f + np.random.default_rng(0).normal(0, 10, f.shape), 0, 255).astype(np.uint8),
+    ],
+    ids=["contrast", "brightness", "blur", "gamma", "noise"],
+)
+def test_tone_blur_and_noise_do_not_matter(textured: Callable, change: Callable) -> None:
+    assert MARK.detect([change(f) for f in marked(textured(n=16))]).payload == HEX
+
+
+def test_unmarked_wrong_key_and_no_frames_find_nothing(textured: Callable, sprites: Callable) -> None:
+    for evidence in (
+        MARK.detect(textured()),
+        MARK.detect(sprites()),
+        MARK.detect(marked(textured()), key=b"another"),
+        MARK.detect([]),
+    ):
+        assert not evidence.found
+        assert evidence.payload is None
+        assert evidence.log10_p == 0
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_stripes_noise_and_grids_find_nothing(seed: int) -> None:
+    """Pictures that are periodic exactly like the lattice must not pass for it."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:240, :320]
+    kx, ky = rng.integers(2, 14, 2)
+    wave = 128 + 50 * np.cos(2 * np.pi * (kx * x + ky * y) / 64) + 40 * np.cos(2 * np.pi * ky * x / 64)
+    frames = [np.clip(wave + rng.normal(0, seed, wave.shape), 0, 255).astype(np.uint8) for _ in range(4)]
+    assert not MARK.detect(frames).found
+
+
+def test_it_stops_at_its_budget() -> None:
+    taken = 0
+
+    def endless() -> Iterator[np.ndarray]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield np.random.default_rng(taken).integers(0, 256, (128, 128), dtype=np.uint8)
+
+    assert not MARK.detect(endless()).found
+    assert taken == FRAMES_WANTED
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (20, 4000), (4000, 20), (17, 300)])
+def test_odd_shapes_are_read_in_bounds(shape: tuple[int, int]) -> None:
+    rng = np.random.default_rng(0)
+    assert not MARK.detect([rng.integers(0, 256, shape, dtype=np.uint8) for _ in range(2)]).found
+
+
+def test_frames_of_changing_size_are_read(textured: Callable) -> None:
+    frames = marked(textured(n=16))
+    mixed = [
+        f if i % 2 else cv2.resize(f, (240, 136), interpolation=cv2.INTER_AREA) for i, f in enumerate(frames)
+    ]
+    assert MARK.detect(mixed).payload == HEX
+
+
+@pytest.mark.parametrize(
+    "frame", [np.zeros((8, 8), np.uint8), np.zeros((64, 64), np.uint16), np.zeros((64, 64, 3), np.uint8)]
+)
+def test_what_is_no_luma_is_refused(frame: np.ndarray) -> None:
+    with pytest.raises(UsageError, match="frames"):
+        MARK.detect([frame])
