@@ -1,6 +1,7 @@
 import importlib.util
 import subprocess
 import sys
+from collections.abc import Callable
 
 import cv2
 import numpy as np
@@ -16,19 +17,13 @@ needs_iw = pytest.mark.skipif(not installed, reason="the `iw` extra is not insta
 PAYLOAD = 0xDEADBEEF
 
 
-def _picture() -> np.ndarray:
-    rng = np.random.default_rng(0)
-    small = rng.integers(60, 200, (40, 40, 3)).astype(np.uint8)
-    return cv2.resize(small, (512, 512), interpolation=cv2.INTER_CUBIC)
-
-
 @needs_iw
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # the library's own
 @pytest.mark.parametrize("method", ["dwtDctSvd", "rivaGan"])
-def test_untouched_frames_read_back(method: Method) -> None:
+def test_untouched_frames_read_back(textured: Callable, method: Method) -> None:
     scheme = ImWatermark(method)
-    frame = _picture()
+    frame = cv2.cvtColor(cv2.GaussianBlur(textured(n=1)[0], (0, 0), 1.5), cv2.COLOR_GRAY2RGB)
     marked = scheme.embedder(PAYLOAD)(frame)
     assert marked.shape == frame.shape
     assert marked.dtype == np.uint8
