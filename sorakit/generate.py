@@ -21,7 +21,7 @@ from sorakit.world.scene import Scene
 if TYPE_CHECKING:
     from sorakit.pipeline import SoraPipeline
 
-__all__ = ["DEFAULT_MODEL", "ModelInfo", "generate", "load_info", "load_pipeline"]
+__all__ = ["DEFAULT_MODEL", "ModelInfo", "generate", "load_info", "load_pipeline", "seeded"]
 
 DEFAULT_MODEL = Path(__file__).parent / "weights" / "one-object"
 
@@ -43,6 +43,7 @@ class ModelInfo(BaseModel):
     camera: bool = Field(description="whether it knows camera moves")
     steps: int = Field(ge=1, le=1000)
     guidance: float = Field(ge=0, le=100)
+    guidance_low: float = Field(0.0, ge=0, le=1, description="no guidance where σ is lower")
 
     def check(self, scene: Scene) -> None:
         """Raise `UsageError` when `scene` is more than the model was trained to show."""
@@ -106,12 +107,14 @@ def generate(
         width=width,
         num_inference_steps=steps,
         guidance_scale=guidance,
-        generator=_torch().Generator().manual_seed(seed),
+        guidance_interval=(info.guidance_low, 1.0),
+        generator=seeded(seed),
         callback_on_step_end=_reporter(progress, steps),
     )
     parameters = {
         "frames": frames, "height": height, "width": width, "fps": fps, "steps": steps,
-        "guidance": guidance, "solver": "euler", "device": device, "dtype": dtype or "float32",
+        "guidance": guidance, "guidance_low": info.guidance_low, "solver": "euler",
+        "device": device, "dtype": dtype or "float32",
     }  # fmt: skip
     about = Generation(info.name, info.version, prompt, seed, info.licence, parameters)
     return Clip(out.frames[0], Fraction(fps), about)
@@ -147,6 +150,11 @@ def load_pipeline(
         raise ModelError(f"the model in {folder} does not load on {device}: {error}") from error
     pipe.set_progress_bar_config(disable=True)  # type: ignore[no-untyped-call]
     return pipe
+
+
+def seeded(seed: int) -> Any:
+    """A `torch.Generator` on the CPU, where noise is drawn, so that a seed means one thing on all devices."""
+    return _torch().Generator().manual_seed(seed)
 
 
 def _assemble(folder: Path, dtype: Any) -> "SoraPipeline":

@@ -44,7 +44,7 @@ def evaluate(
     """Mean oracle scores over the recipe's fixed unseen prompts, and the CPU-seconds that it took."""
     start = time.process_time()
     scenes = unseen_scenes(recipe, recipe.prompts)
-    how = Guidance(recipe.guidance if guidance is None else guidance)
+    how = Guidance(recipe.guidance if guidance is None else guidance, recipe.guidance_low)
     clips: list[Rgb] = []
     for i in range(0, len(scenes), 24):
         part = [caption(s) for s in scenes[i : i + 24]]

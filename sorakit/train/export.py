@@ -20,11 +20,12 @@ __all__ = ["export", "export_pipeline"]
 
 def export_pipeline(trainer: Trainer, dtype: torch.dtype = torch.float16) -> SoraPipeline:
     """The run's EMA weights as a pipeline; float16 keeps 11 bits, enough for weights of order one."""
-    pair, recipe = trainer.ema.model, trainer.recipe
+    recipe = trainer.recipe
+    pair = trainer.ema.model.to(dtype)
     return SoraPipeline(
         tokenizer=build_tokenizer(recipe.length),
-        text_encoder=pair.text.to(dtype),
-        transformer=pair.dit.to(dtype),
+        text_encoder=pair.text,
+        transformer=pair.dit,
         scheduler=FlowMatchEulerDiscreteScheduler(shift=recipe.shift),  # type: ignore[no-untyped-call]
     )
 
@@ -46,6 +47,7 @@ def export(recipe: Recipe, checkpoint: Path, out: Path, version: str) -> None:
         camera=space.camera > 0,
         steps=recipe.steps,
         guidance=recipe.guidance,
+        guidance_low=recipe.guidance_low,
     )
     for file in out.rglob("*"):  # safetensors makes files that only their owner can read
         file.chmod(0o755 if file.is_dir() else 0o644)

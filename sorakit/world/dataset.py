@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sorakit.types import Rgb
-from sorakit.world.caption import caption, encode
+from sorakit.world.caption import MAX_TOKENS, caption, encode
 from sorakit.world.render import render
 from sorakit.world.scene import SHAPES, Scene, Shot, Space, sample_scene
 
@@ -40,10 +40,10 @@ def make_batch(
     space: Space,
     shape: tuple[int, int, int] = (16, 32, 32),
     *,
-    length: int = 16,
+    length: int = MAX_TOKENS,
     decoy: float = 0.0,
 ) -> Batch:
-    """Batch `index` of the stream `seed`: `size` clips of `shape` (T, H, W), captions of ≤ `length` tokens.
+    """Batch `index` of the stream `seed`: `size` clips of `shape` (T, H, W), captions of at most `length` words.
 
     >>> make_batch(0, 0, 2, Space(two=0.0)).clips.shape
     (2, 16, 32, 32, 3)
@@ -74,7 +74,7 @@ def batches(
     space: Space,
     shape: tuple[int, int, int] = (16, 32, 32),
     *,
-    length: int = 16,
+    length: int = MAX_TOKENS,
     decoy: float = 0.0,
     first: int = 0,
     step: int = 1,

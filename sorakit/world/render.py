@@ -155,7 +155,7 @@ def _place(
         clear = float(apart.mean()) * min(1.0, 0.4 + parts[0].any() + parts[-1].any())
         if clear > best_clear:
             best, best_clear = tracks, clear
-        if apart.mean() >= 0.5 and parts[0].any() and parts[-1].any():
+        if apart.mean() >= 0.4 and parts[0].any() and parts[-1].any():
             break
     return best
 

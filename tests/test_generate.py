@@ -1,0 +1,173 @@
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sorakit.errors import ModelError, UsageError
+from sorakit.fidelity import measure, wilson
+from sorakit.generate import DEFAULT_MODEL, generate, load_info
+from sorakit.train.export import export
+from sorakit.train.loop import Trainer
+from sorakit.train.recipe import RECIPES
+from sorakit.world.caption import EXAMPLE
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """The networks here are too small for several threads, which cost much on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained model folder."""
+    base = tmp_path_factory.mktemp("tiny")
+    Trainer(RECIPES["tiny"]).save(base / "last.safetensors")
+    export(RECIPES["tiny"], base / "last.safetensors", base / "model", "0.0.1")
+    return base / "model"
+
+
+def test_a_clip_says_how_it_was_made(tiny: Path) -> None:
+    seen: list[tuple[str, float]] = []
+    clip = generate(
+        EXAMPLE, seed=5, model=tiny, steps=3, progress=lambda step, share: seen.append((step, share))
+    )
+    assert clip.frames.shape == (16, 32, 32, 3)
+    assert clip.duration == pytest.approx(16 / 12)
+    about = clip.generation
+    assert about is not None
+    assert (about.model, about.version, about.licence) == ("sorakit-tiny", "0.0.1", "Apache-2.0")
+    assert (about.prompt, about.seed, about.parameters["steps"]) == (EXAMPLE, 5, 3)
+    json.dumps(about.parameters)
+    assert [share for _, share in seen] == pytest.approx([1 / 3, 2 / 3, 1])
+
+
+def test_one_seed_one_clip(tiny: Path) -> None:
+    first, again = (generate(EXAMPLE, seed=5, model=tiny, steps=2).frames for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+    small = generate(EXAMPLE, seed=5, model=tiny, steps=2, frames=8, height=16, width=24)
+    assert small.frames.shape == (8, 16, 24, 3)
+
+
+def test_nothing_is_written(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    generate(EXAMPLE, seed=1, model=tiny, steps=1)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("prompt", "problem"),
+    [
+        ("a cat on a skateboard", "does not know"),
+        ("a big rde circle bounces on a navy background", "nearest: red"),
+        ("a big red circle", "for example"),
+        ("a medium red circle bounces on a navy background", "not trained on the size “medium”"),
+        ("a big red circle bounces on a striped navy background", "striped"),
+        ("a big red circle bounces and a small cyan cross grows on a navy background", "two sprites"),
+        (f"{EXAMPLE}, cut to a big red circle bounces on a gray background", "cuts"),
+    ],
+)
+def test_a_prompt_it_cannot_follow_is_refused(tiny: Path, prompt: str, problem: str) -> None:
+    with pytest.raises(UsageError, match=problem):
+        generate(prompt, seed=0, model=tiny)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": -1}, {"fps": 0}, {"frames": 15}, {"height": 30}, {"width": 0},
+        {"frames": 4000, "height": 4096}, {"steps": 0}, {"guidance": -1.0}, {"dtype": "int8"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_numbers_it_cannot_use_are_refused(tiny: Path, change: dict[str, int]) -> None:
+    with pytest.raises(UsageError):
+        generate(EXAMPLE, **({"seed": 0, "model": tiny} | change))  # type: ignore[arg-type]
+
+
+def test_a_folder_that_is_no_model_is_refused(tiny: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="not a model folder"):
+        generate(EXAMPLE, seed=0, model=tmp_path)
+    broken = tmp_path / "broken"
+    shutil.copytree(tiny, broken)
+    weights = broken / "transformer" / "diffusion_pytorch_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:500])
+    with pytest.raises(ModelError, match="does not load"):
+        generate(EXAMPLE, seed=0, model=broken)
+    weights.unlink()
+    with pytest.raises(ModelError, match="does not load"):
+        generate(EXAMPLE, seed=0, model=broken)
+    with pytest.raises(ModelError, match="does not load"):
+        generate(EXAMPLE, seed=0, model=tiny, device="warp")
+
+
+def test_pickled_weights_are_never_read(tiny: Path, tmp_path: Path) -> None:
+    trap = tmp_path / "trap"
+    shutil.copytree(tiny, trap)
+    (trap / "transformer" / "diffusion_pytorch_model.safetensors").rename(
+        trap / "transformer" / "diffusion_pytorch_model.bin"
+    )
+    with pytest.raises(ModelError):
+        generate(EXAMPLE, seed=0, model=trap)
+
+
+def test_the_index_cannot_choose_classes(tiny: Path, tmp_path: Path) -> None:
+    trap = tmp_path / "trap"
+    shutil.copytree(tiny, trap)
+    (trap / "model_index.json").write_text('{"_class_name": "X", "transformer": ["antigravity", "system"]}')
+    assert generate(EXAMPLE, seed=0, model=trap, steps=1).frames.any()
+    assert "antigravity" not in sys.modules
+
+
+def test_without_torch_the_message_says_what_to_install() -> None:
+    code = (
+        "import sys\n"
+        "sys.modules['torch'] = None\n"
+        "from sorakit.errors import ModelError\n"
+        "from sorakit.generate import generate\n"
+        "try:\n"
+        f"    generate({EXAMPLE!r}, seed=0)\n"
+        "except ModelError as error:\n"
+        "    print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert "pip install sorakit[gen]" in done.stdout
+
+
+def test_importing_loads_no_torch() -> None:
+    code = "import sys, sorakit.generate, sorakit.world; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_the_packaged_model_obeys_unseen_prompts() -> None:
+    assert load_info().name == "sorakit-one-object"
+    assert sum(f.stat().st_size for f in DEFAULT_MODEL.rglob("*") if f.is_file()) < 8 << 20
+    result = measure(24, seed=77)
+    assert result["colour"] >= 0.8
+    assert result["shape"] >= 0.6
+    assert result["all_facts_ci"][0] <= result["all_facts"] <= result["all_facts_ci"][1]
+
+
+def test_an_untrained_model_scores_nothing(tiny: Path) -> None:
+    result = measure(4, model=tiny)
+    assert result["all_facts"] == result["shape"] == 0
+    assert (result["n"], result["seed"], result["model"]) == (4, 0, "sorakit-tiny")
+    json.dumps(result)
+
+
+def test_intervals_are_wilsons() -> None:
+    assert wilson(0.0, 10) == [0.0, 0.2775]
+    assert wilson(1.0, 10) == [0.7225, 1.0]
+    with pytest.raises(UsageError):
+        measure(0)
