@@ -107,7 +107,7 @@ class LumaEmbedder:
 
 def _darkness(small: Floats) -> Floats:
     """1, and less towards black, where bars and fades show any grain."""
-    return np.asarray(np.clip((small - np.float32(8)) / np.float32(24), 0.35, 1), dtype=np.float32)
+    return np.asarray(np.clip((small - np.float32(8)) / np.float32(24), 0.6, 1), dtype=np.float32)
 
 
 def _scaled(dark: Floats, texture: Floats, sigma: float) -> Floats:
