@@ -74,7 +74,9 @@ class SoraPipeline(DiffusionPipeline):
         tensor_inputs: Sequence[str],
     ) -> list[str]:
         """The prompts as a list; raises `UsageError` on arguments that cannot be used."""
-        prompts = [prompt] if isinstance(prompt, str) else list(prompt)
+        prompts = (
+            [prompt] if isinstance(prompt, str) else list(prompt) if isinstance(prompt, Sequence) else []
+        )
         if not prompts or not all(isinstance(p, str) for p in prompts):
             raise UsageError(f"`prompt` must be a text or a list of texts, got {type(prompt).__name__}")
         for name, side, patch in zip(

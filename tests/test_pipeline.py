@@ -14,11 +14,13 @@ from diffusers.schedulers import (
 from sorakit.diffusion.guidance import Guidance, guided_velocity
 from sorakit.diffusion.solver import euler, sigmas
 from sorakit.errors import UsageError
+from sorakit.generate import load_pipeline
 from sorakit.model.dit import VideoDiT
 from sorakit.model.text import TextEncoder
 from sorakit.model.tokenizer import build_tokenizer
 from sorakit.pipeline import SoraPipeline
-from sorakit.world.caption import EXAMPLE
+from sorakit.world.caption import EXAMPLE, parse
+from sorakit.world.oracle import mean_scores
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -83,19 +85,26 @@ def test_the_stock_scheduler_agrees_with_our_solver(pipe: SoraPipeline) -> None:
     ("kind", "options"),
     [
         (FlowMatchHeunDiscreteScheduler, {"shift": 4.0}),
-        (UniPCMultistepScheduler, {"prediction_type": "flow_prediction", "use_flow_sigmas": True}),
-        (DPMSolverMultistepScheduler, {"prediction_type": "flow_prediction", "use_flow_sigmas": True}),
+        (
+            UniPCMultistepScheduler,
+            {"prediction_type": "flow_prediction", "use_flow_sigmas": True, "flow_shift": 4.0},
+        ),
+        (
+            DPMSolverMultistepScheduler,
+            {"prediction_type": "flow_prediction", "use_flow_sigmas": True, "flow_shift": 4.0},
+        ),
     ],
 )
-def test_other_schedulers_run(pipe: SoraPipeline, kind: type, options: dict[str, object]) -> None:
-    swapped = SoraPipeline(pipe.tokenizer, pipe.text_encoder, pipe.transformer, kind(**options))
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # inside diffusers 0.42
+def test_other_schedulers_draw_the_prompt(kind: type, options: dict[str, object]) -> None:
+    own = load_pipeline()
+    swapped = SoraPipeline(own.tokenizer, own.text_encoder, own.transformer, kind(**options))
     swapped.set_progress_bar_config(disable=True)
-    out = swapped(
-        EXAMPLE, num_frames=8, num_inference_steps=4, generator=seeded(), output_type="latent"
-    ).frames
-    assert out.isfinite().all()
-    reference = pipe(EXAMPLE, num_frames=8, num_inference_steps=60, generator=seeded(), output_type="latent")
-    assert float((out - reference.frames).abs().mean()) < float(reference.frames.abs().mean())
+    prompts = [
+        f"a big {colour} circle stays still on a navy background" for colour in ("red", "cyan", "white")
+    ]
+    clips = swapped(prompts, num_inference_steps=12, guidance_interval=(0.3, 1.0), generator=seeded()).frames
+    assert mean_scores(clips, [parse(p) for p in prompts])["colour"] >= 2 / 3
 
 
 def test_the_callback_sees_and_steers_each_step(pipe: SoraPipeline) -> None:
