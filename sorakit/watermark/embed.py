@@ -60,6 +60,8 @@ class LumaEmbedder:
         self._low, self._high = self._dtype(low * self._unit), self._dtype(high * self._unit)
         self._box = max(3, round(min(geometry.display_size) / CANONICAL * 9 / 4) | 1)  # at quarter size
         self._amplitude: Floats | None = None
+        self._count = 0
+        self._coded = np.empty(self._shape, dtype=np.uint8)  # kept: fresh pages cost more than the sum
 
     def __call__(self, luma: Luma) -> Luma:
         """The marked plane; a new array."""
@@ -72,9 +74,8 @@ class LumaEmbedder:
         amplitude = cv2.resize(self._next_amplitude(luma), (w, h), interpolation=cv2.INTER_LINEAR)
         change = cv2.multiply(amplitude, self._pattern, dst=amplitude, scale=_STEPS)
         coarse = np.clip(change + np.float32(128.5), 0, 255).astype(np.uint8)  # + 0.5: rounds
-        coded = cv2.resize(coarse, self._shape[::-1], interpolation=cv2.INTER_LINEAR).astype(
-            self._dtype, copy=False
-        )
+        coded = cv2.resize(coarse, self._shape[::-1], dst=self._coded, interpolation=cv2.INTER_LINEAR)
+        coded = coded.astype(self._dtype, copy=False)
         step = self._unit / _STEPS
         marked = cast(Luma, cv2.addWeighted(luma, 1.0, coded, step, -128 * step))
         # Values beyond the legal range may stay as they were but must not grow.
@@ -83,7 +84,10 @@ class LumaEmbedder:
         return marked
 
     def _next_amplitude(self, luma: Luma) -> Floats:
-        """Local amplitude at quarter size, 8-bit levels, smoothed over time."""
+        """Local amplitude at quarter size, 8-bit levels, from every other frame, smoothed over time."""
+        self._count += 1
+        if self._amplitude is not None and self._count % 2 == 0:
+            return self._amplitude
         h, w = luma.shape
         small = cv2.resize(luma, (max(1, w // 4), max(1, h // 4)), interpolation=cv2.INTER_AREA)
         small = small.astype(np.float32) * np.float32(1 / self._unit)
@@ -92,7 +96,7 @@ class LumaEmbedder:
         if self._amplitude is None:
             self._amplitude = fresh
         else:
-            self._amplitude += np.float32(0.3) * (fresh - self._amplitude)
+            self._amplitude += np.float32(0.5) * (fresh - self._amplitude)
         return self._amplitude
 
     def _texture(self, small: Floats) -> Floats:
