@@ -18,8 +18,7 @@ from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from sorakit.diffusion.flow import to_velocity
-from sorakit.diffusion.guidance import Guidance
+from sorakit.diffusion.guidance import Guidance, guided_velocity
 from sorakit.errors import UsageError
 from sorakit.model.dit import VideoDiT
 from sorakit.model.text import TextEncoder
@@ -29,8 +28,8 @@ from sorakit.video.convert import array_to_rgb
 __all__ = ["SoraPipeline", "SoraPipelineOutput"]
 
 _OUTPUTS = ("np", "pt", "latent")
-_MAX_TOKENS = 8192
-"""Full attention is quadratic; more tokens than this would take gigabytes."""
+_MAX_PAIRS = 1 << 23
+"""Clips × tokens²: full attention is quadratic, and more than this would take gigabytes."""
 
 StepEnd = Callable[[Any, int, Any, dict[str, Tensor]], dict[str, Tensor]]
 
@@ -85,10 +84,10 @@ class SoraPipeline(DiffusionPipeline):
             if side <= 0 or side % patch:
                 raise UsageError(f"`{name}` must be a positive multiple of {patch}, got {side}")
         tokens = int(np.prod([s // p for s, p in zip(size, self.transformer.patch, strict=True)]))
-        if tokens * len(prompts) > _MAX_TOKENS:
+        if tokens * tokens * len(prompts) > _MAX_PAIRS:
             raise UsageError(
-                f"{len(prompts)} clips of {size} make {tokens * len(prompts)} tokens, over {_MAX_TOKENS}; "
-                "ask for fewer or smaller clips"
+                f"{len(prompts)} clips of {size} make {tokens} tokens each, more than attention can hold; "
+                f"at most {int((_MAX_PAIRS / len(prompts)) ** 0.5)} fit: ask for fewer or smaller clips"
             )
         if output_type not in _OUTPUTS:
             raise UsageError(f"`output_type` must be one of {', '.join(_OUTPUTS)}, got {output_type!r}")
@@ -132,7 +131,8 @@ class SoraPipeline(DiffusionPipeline):
         prompts = self.check_inputs(prompt, size, output_type, callback_on_step_end_tensor_inputs)
         guidance = Guidance(guidance_scale, *guidance_interval)
         device, dtype = self._execution_device, self.transformer.dtype
-        text = [self.encode_prompt(prompts), self.encode_prompt([""] * len(prompts))]
+        text, empty = self.encode_prompt(prompts), self.encode_prompt([""] * len(prompts))
+        velocity = guided_velocity(self.transformer, text, empty, guidance)
         shape = (len(prompts), self.transformer.channels, *size)
         if latents is None:
             latents = randn_tensor(shape, generator=generator, device=device, dtype=torch.float32)
@@ -142,7 +142,7 @@ class SoraPipeline(DiffusionPipeline):
         self._set_timesteps(num_inference_steps)
         with self.progress_bar(total=num_inference_steps) as bar:
             for i, t in enumerate(self.scheduler.timesteps):
-                v = self._velocity(latents.to(dtype), t, text, guidance)  # (N, C, T, H, W)
+                v = velocity(latents.to(dtype), float(t) / 1000)  # (N, C, T, H, W)
                 latents = self.scheduler.step(v, t, latents, return_dict=False)[0]  # (N, C, T, H, W)
                 if callback_on_step_end is not None:
                     latents = callback_on_step_end(self, i, t, {"latents": latents}).get("latents", latents)
@@ -162,21 +162,6 @@ class SoraPipeline(DiffusionPipeline):
             set_timesteps(steps, device=self._execution_device)
         else:
             set_timesteps(steps)
-
-    def _velocity(
-        self, noisy: Tensor, t: Tensor, text: list[tuple[Tensor, Tensor]], guidance: Guidance
-    ) -> Tensor:
-        sigma = float(t) / 1000
-        sides = text if guidance.active(sigma) else text[:1]
-        z = torch.cat([noisy] * len(sides))  # (N or 2 N, C, T, H, W)
-        tokens, pooled = (torch.cat(parts) for parts in zip(*sides, strict=True))
-        level = torch.full((len(z),), sigma, device=z.device)  # (N or 2 N,)
-        out = self.transformer(z, 1000 * level, tokens, pooled)
-        v = to_velocity(self.transformer.prediction, out.float(), z.float(), level)
-        if len(sides) == 1:
-            return v
-        with_prompt, without = v.chunk(2)
-        return without + guidance.scale * (with_prompt - without)
 
     def _decode(self, latents: Tensor, output_type: str) -> Rgb | Tensor:
         if output_type == "latent":

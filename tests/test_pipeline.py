@@ -144,6 +144,7 @@ def test_a_list_of_prompts_and_every_output(pipe: SoraPipeline) -> None:
         ({"height": 30}, "`height` must be a positive multiple of 8, got 30"),
         ({"num_frames": -4}, "num_frames"),
         ({"width": 8192, "height": 8192}, "tokens"),
+        ({"prompt": [EXAMPLE] * 4000}, "fewer or smaller"),
         ({"num_inference_steps": 0}, "num_inference_steps"),
         ({"guidance_scale": -1.0}, "guidance"),
         ({"output_type": "pil"}, "output_type"),

@@ -49,7 +49,7 @@ def guided_velocity(model: VideoDiT, prompt: Text, empty: Text, guidance: Guidan
         z = torch.cat([noisy, noisy]) if both else noisy  # (1 or 2 B, C, T, H, W)
         tokens, pooled = (torch.cat([p, e]) if both else p for p, e in zip(prompt, empty, strict=True))
         level = torch.full((len(z),), sigma, device=z.device)  # (1 or 2 B,)
-        v = to_velocity(model.prediction, model(z, 1000 * level, tokens, pooled).float(), z, level)
+        v = to_velocity(model.prediction, model(z, 1000 * level, tokens, pooled).float(), z.float(), level)
         if not both:
             return v
         with_prompt, without = v.chunk(2)

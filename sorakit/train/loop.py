@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sorakit.diffusion.flow import add_noise, flow_loss, sample_sigma, to_clean
-from sorakit.errors import UsageError
+from sorakit.errors import ModelError, UsageError
 from sorakit.model.dit import VideoDiT, forward_flops
 from sorakit.model.text import TextEncoder
 from sorakit.train.checkpoint import load_checkpoint, save_checkpoint
@@ -76,11 +76,14 @@ class Trainer:
         self.wall = self.cpu = 0.0
 
     def update(self, batch: Batch, lr: float) -> float:
-        """One optimiser step on `batch`; the loss comes back."""
+        """One optimiser step on `batch`; the loss comes back. Raises `ModelError` when it is not finite."""
         self.pair.train()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.bf16):
             predicted, clean, sigma, weight = self._predict(batch)
         loss = flow_loss(predicted.float(), clean, sigma, weight, self.recipe.cap)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise ModelError(f"the loss became {value} at step {self.step}; lower `lr` or start again")
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.pair.parameters(), self.recipe.clip)
         for optimiser in self.optimisers:
@@ -90,7 +93,6 @@ class Trainer:
             optimiser.zero_grad(set_to_none=True)
         self.step += 1
         self.ema.update(self.pair, self.step)
-        value = float(loss.detach())
         self.loss = value if math.isnan(self.loss) else 0.98 * self.loss + 0.02 * value
         return value
 

@@ -125,6 +125,17 @@ def test_a_failed_save_keeps_the_old_checkpoint(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["last.safetensors"]
 
 
+def test_a_diverged_run_stops_before_it_spoils_the_weights() -> None:
+    trainer = Trainer(TINY)
+    batch = next(batches(1, 8, TINY.space, TINY.shape, length=16))
+    with torch.no_grad():
+        trainer.pair.dit.head.bias.fill_(float("inf"))
+    before = trainer.ema.model.dit.embed.weight.clone()
+    with pytest.raises(ModelError, match="loss became"):
+        trainer.update(batch, 1e-3)
+    assert torch.equal(trainer.ema.model.dit.embed.weight, before)
+
+
 def test_muon_gets_the_hidden_matrices() -> None:
     trainer = Trainer(TINY)
     muon, adamw = trainer.optimisers
