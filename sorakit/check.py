@@ -11,7 +11,7 @@ from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from sorakit.config import Settings
+from sorakit.config import Limits, Settings
 from sorakit.errors import SorakitError
 from sorakit.moderation.policy import POLICY, decide
 from sorakit.provenance.trust import Trust, load_trust
@@ -51,7 +51,12 @@ def _gather(path: Path, trust: Trust, settings: Settings, progress: Progress | N
     prescan(path, limits)
     answer = run_guarded(
         "sorakit.inspect_file:inspect_file",
-        {"path": str(path.absolute()), "trust": trust.to_json()},
+        {
+            "path": str(path.absolute()),
+            "trust": trust.to_json(),
+            "max_pixels": limits.max_pixels,
+            "max_duration": limits.max_duration,
+        },
         timeout=limits.check_seconds,
         memory_bytes=limits.memory_bytes,
         on_progress=progress,
@@ -69,15 +74,23 @@ def _gather(path: Path, trust: Trust, settings: Settings, progress: Progress | N
         labels=found.labels,
     )
     evidence = ask_registry(evidence, found, settings.database_url, trust)
-    return replace(evidence, detector=_detect(path))
+    return replace(evidence, detector=_detect(path, limits))
 
 
-def _detect(path: Path) -> DetectorEvidence | None:
-    """The first installed detector's opinion; None where none is installed."""
-    for point in entry_points(group="sorakit.detectors"):
-        opinion: DetectorEvidence = point.load()().detect(path)
-        return opinion
-    return None
+def _detect(path: Path, limits: Limits) -> DetectorEvidence | None:
+    """The opinion of the first installed detector by name, or None where none is installed."""
+    names = sorted(point.name for point in entry_points(group="sorakit.detectors"))
+    if not names:
+        return None
+    from sorakit.inspect_file import opinion_from_json  # noqa: PLC0415
+
+    answer = run_guarded(
+        "sorakit.inspect_file:run_detector",
+        {"path": str(path.absolute()), "name": names[0]},
+        timeout=limits.check_seconds,
+        memory_bytes=limits.memory_bytes,
+    )
+    return opinion_from_json(answer)
 
 
 _STATE_CODES = {"trusted": 0, "none": 3, "tampered": 4, "valid_untrusted": 5, "error": 1}

@@ -5,7 +5,8 @@ Runs in the child process of `video.guard.run_guarded`, never in the process tha
 """
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,12 @@ from sorakit.provenance.labels import read_aigc
 from sorakit.provenance.trust import Trust
 from sorakit.provenance.verify import read_credential
 from sorakit.registry.fingerprint import Fingerprint, fingerprint
-from sorakit.types import LabelEvidence, Progress, ProvenanceEvidence, WatermarkEvidence
+from sorakit.types import DetectorEvidence, LabelEvidence, Progress, ProvenanceEvidence, WatermarkEvidence
 from sorakit.video.probe import probe
 from sorakit.video.read import read_luma
 from sorakit.watermark.video import FRAMES_WANTED, VideoWatermark
 
-__all__ = ["Findings", "inspect_file"]
+__all__ = ["Findings", "inspect_file", "opinion_from_json", "run_detector"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ def inspect_file(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
     path = Path(request["path"])
     progress("credential", 0.0)
     credential = read_credential(path, Trust.from_json(request["trust"]))
-    info = probe(path)
+    info = probe(path, max_pixels=request["max_pixels"], max_duration=request["max_duration"])
     progress("watermark", 0.2)
     mark = WatermarkEvidence()
     seen = None
@@ -66,4 +67,17 @@ def inspect_file(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
     return Findings(digest, said, mark, labels, credential.store_sha256, seen).to_json()
 
 
+def run_detector(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Let one installed detector judge one file; foreign code, away from keys and registry."""
+    progress("detector", 0.0)
+    (point,) = entry_points(group="sorakit.detectors", name=request["name"])
+    return asdict(point.load()().detect(Path(request["path"])))
+
+
+def opinion_from_json(data: dict[str, Any]) -> DetectorEvidence:
+    """Parse and validate what `run_detector` answered."""
+    return _OPINION.validate_python(data)
+
+
 _FINDINGS = TypeAdapter(Findings)
+_OPINION = TypeAdapter(DetectorEvidence)

@@ -188,10 +188,13 @@ def _mark_clip(clip: Clip, out: Path, unique_id: str, settings: Settings, report
 def _mark_file(source: Path, out: Path, unique_id: str, settings: Settings, report: Progress) -> _Marked:
     limits = settings.limits
     prescan(source, limits)
-    request = {"path": str(source.absolute())}
     info = run_guarded(
         "sorakit.video.probe:probe_task",
-        request,
+        {
+            "path": str(source.absolute()),
+            "max_pixels": limits.max_pixels,
+            "max_duration": limits.max_duration,
+        },
         timeout=limits.probe_seconds,
         memory_bytes=limits.memory_bytes,
     )

@@ -11,7 +11,7 @@ from typing import Any
 from sorakit.types import LumaFilter, Progress
 from sorakit.video.probe import VideoInfo, probe
 from sorakit.video.read import read_luma
-from sorakit.video.transcode import transcode
+from sorakit.video.transcode import require_markable, transcode
 from sorakit.video.write import EncodeSettings
 from sorakit.watermark.video import FRAMES_WANTED, VideoWatermark
 
@@ -28,7 +28,7 @@ def mark_file_task(request: dict[str, Any], progress: Progress) -> dict[str, Any
     """Transcode `src` to `dst` with the mark on its luma plane; audio and frame times stay as they are."""
     src, dst = Path(request["src"]), Path(request["dst"])
     progress("look for a mark", 0.0)
-    probe(src)  # refuses what cannot be marked before any search in its pixels
+    require_markable(probe(src), src.name)  # before any search in its pixels
     present = existing_payload(src)
     payload = int(request["payload"], 16) if present is None else present
 
