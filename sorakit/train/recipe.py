@@ -38,7 +38,7 @@ class Recipe:
     decoy: float = 0.25
     decoy_from: float = 0.35
     guidance: float = 3.0
-    guidance_low: float = 0.3
+    guidance_low: float = 0.5
     shift: float = 4.0
     steps: int = 16
     prompts: int = 48

@@ -47,6 +47,17 @@ def _vocabulary() -> tuple[str, ...]:
 VOCABULARY = _vocabulary()
 """Token id → word; 0 is padding (and, alone, the empty prompt), 1 any unknown word."""
 
+_MEANT = {
+    "purple": "magenta", "pink": "magenta", "violet": "magenta", "turquoise": "cyan", "teal": "cyan",
+    "lime": "green", "gold": "yellow", "brown": "orange", "crimson": "red", "grey": "gray", "ball": "circle",
+    "disc": "circle", "disk": "circle", "dot": "circle", "round": "circle", "box": "square", "cube": "square",
+    "rectangle": "square", "plus": "cross", "x": "cross", "pyramid": "triangle", "little": "small",
+    "tiny": "small", "large": "big", "huge": "big", "giant": "big", "static": "still", "stands": "stays",
+    "jumps": "bounces", "hops": "bounces", "circles": "orbits", "rotates": "orbits", "expands": "grows",
+    "goes": "moves", "flies": "moves", "slides": "moves", "upwards": "up", "downwards": "down",
+}  # fmt: skip
+"""What people write → the nearest word in meaning; only for the hint, a prompt is never changed."""
+
 _IDS = {w: i for i, w in enumerate(VOCABULARY)}
 
 
@@ -164,10 +175,14 @@ def _check_known(found: list[str]) -> None:
         return
     hints = []
     for word in dict.fromkeys(unknown[:5]):
-        near = difflib.get_close_matches(word, VOCABULARY[2:], n=3, cutoff=0.5)
+        near = [_MEANT[word]] if word in _MEANT else _spelled_like(word)
         hints.append(f"“{word[:30]}”" + (f" (nearest: {', '.join(near)})" if near else ""))
     raise UsageError(
         f"the model does not know {', '.join(hints)}. It knows the colours {', '.join(COLOURS)}; "
         f"the shapes {', '.join(SHAPES)}; the sizes {', '.join(SIZES)}; the motions {', '.join(MOTIONS)}; "
         f"the backgrounds {', '.join(BACKGROUNDS)}. For example: {EXAMPLE}"
     )
+
+
+def _spelled_like(word: str) -> list[str]:
+    return difflib.get_close_matches(word, VOCABULARY[2:], n=3, cutoff=0.6)

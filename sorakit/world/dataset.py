@@ -43,7 +43,9 @@ def make_batch(
     length: int = MAX_TOKENS,
     decoy: float = 0.0,
 ) -> Batch:
-    """Batch `index` of the stream `seed`: `size` clips of `shape` (T, H, W), captions of at most `length` words.
+    """Batch `index` of the stream `seed`: `size` clips of `shape` (T, H, W).
+
+    Captions have at most `length` words; `decoy` is the share of clips that get one.
 
     >>> make_batch(0, 0, 2, Space(two=0.0)).clips.shape
     (2, 16, 32, 32, 3)

@@ -55,6 +55,11 @@ def test_an_unknown_word_names_its_neighbours_and_an_example() -> None:
     assert error.value.exit_code == 2
 
 
+def test_a_word_of_like_meaning_is_offered() -> None:
+    with pytest.raises(UsageError, match="“purple” \\(nearest: magenta\\), “ball” \\(nearest: circle\\)"):
+        parse("a big purple ball bounces on a navy background")
+
+
 def test_the_example_parses() -> None:
     assert caption(parse(EXAMPLE)) == EXAMPLE
 
