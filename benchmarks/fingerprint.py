@@ -203,11 +203,13 @@ def tasks(folder: Path, split: str, count: int, seed: int) -> list[tuple[str, st
         for row in csv.DictReader(f):
             by_source.setdefault(row["generator_or_source"], []).append(row)
     rng = random.Random(seed)  # noqa: S311  a draw of clips, no secret
-    chosen = []
-    for source, rows in sorted(by_source.items()):
-        if int(hashlib.sha256(source.encode()).hexdigest(), 16) % 2 == (split == "dev"):
-            chosen += rng.sample(rows, min(2, len(rows)))
-    rng.shuffle(chosen)
+    half = [
+        s
+        for s in sorted(by_source)
+        if int(hashlib.sha256(s.encode()).hexdigest(), 16) % 2 == (split == "dev")
+    ]
+    rng.shuffle(half)  # whole sources: two clips of one source are the hardest pairs
+    chosen = [r for s in half for r in rng.sample(by_source[s], min(2, len(by_source[s])))]
     picked = [
         (r["path"], r["generator_or_source"], r["parent"] or r["sha256"], str(folder / r["path"]))
         for r in chosen[:count]
@@ -248,6 +250,7 @@ def measure(
         for label in ATTACKS:
             scores = pool.map(compare, [(s.registered, s.copies[label]) for s in found], chunksize=8)
             rows.append(row(label, scores))
+            sys.stderr.write(f"{label}\n")
         rng = random.Random(seed + 1)  # noqa: S311
         pairs = [(a, b) for a in found for b in found if a.parent != b.parent]
         kinds = {
@@ -259,6 +262,7 @@ def measure(
         }
         for kind, some in kinds.items():
             wanted = impostors if kind == "another video" else impostors // 8
+            wanted *= bool(some)
             drawn = [
                 (a.registered, b.copies[rng.choice(list(ATTACKS))]) for a, b in rng.choices(some, k=wanted)
             ]
