@@ -1,4 +1,4 @@
-"""Does the packaged model show what the prompt says? Oracle scores on prompts that it never saw.
+"""Does the packaged model show what the prompt says? Oracle scores on freshly drawn prompts.
 
     python benchmarks/generation_fidelity.py [--n 256] [--seed 0] [--model FOLDER] [--json]
 
@@ -8,37 +8,24 @@ the oracle's own score on as many rendered scenes, the most that any model could
 
 import argparse
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import torch
+from common import commit, table
 
-from sorakit.fidelity import measure, unseen_prompts
+from sorakit.fidelity import fresh_scenes, measure
 from sorakit.generate import DEFAULT_MODEL, load_info
 from sorakit.world.oracle import mean_scores
 from sorakit.world.render import render
 
-ROOT = Path(__file__).resolve().parent.parent
 ROWS = ("all_facts", "colour", "shape", "size", "motion", "count", "background", "camera", "coherent")
-
-
-def commit() -> str:
-    """The commit that was measured, marked when the tree differs from it."""
-    done = subprocess.run(
-        ["git", "describe", "--always", "--dirty"],  # noqa: S607
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.stdout.strip() or "unknown"
 
 
 def ceiling(model: Path, n: int, seed: int) -> dict[str, float]:
     """What the oracle gives the ground truth of the same prompts."""
-    scenes = unseen_prompts(load_info(model), n, seed)
+    scenes = fresh_scenes(load_info(model), n, seed)
     return mean_scores((render(s, seed + i).frames for i, s in enumerate(scenes)), scenes)
 
 
@@ -65,13 +52,13 @@ def main() -> int:
         print(json.dumps(result))
         return 0
     print(f"{result['model']} {result['version']}, commit {result['commit']}")
-    print(f"{args.n} unseen prompts, seed {args.seed}")
+    print(f"{args.n} fresh prompts, seed {args.seed}")
     print(f"{result['steps']} steps, guidance {result['guidance']}, {result['cpu_s_per_clip']} CPU-s a clip")
+    rows = []
     for name in ROWS:
         low, high = result[f"{name}_ci"]
-        print(
-            f"{name:<12} {result[name]:.3f}  [{low:.3f}, {high:.3f}]  ceiling {result['ceiling'][name]:.3f}"
-        )
+        rows.append([name, f"{result[name]:.3f}", f"{low:.3f}–{high:.3f}", f"{result['ceiling'][name]:.3f}"])
+    print(table(["fact", "share", "95 %", "ceiling"], rows))
     return 0
 
 

@@ -150,7 +150,7 @@ def test_importing_loads_no_torch() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
-def test_the_packaged_model_obeys_unseen_prompts() -> None:
+def test_the_packaged_model_obeys_fresh_prompts() -> None:
     assert load_info().name == "sorakit-one-object"
     assert sum(f.stat().st_size for f in DEFAULT_MODEL.rglob("*") if f.is_file()) < 8 << 20
     result = measure(24, seed=77)

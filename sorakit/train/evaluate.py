@@ -1,4 +1,4 @@
-"""Samples clips for fixed unseen prompts and lets the oracle score them."""
+"""Samples clips for a fixed set of prompts and lets the oracle score them."""
 
 import time
 
@@ -16,7 +16,7 @@ from sorakit.world.caption import caption, encode
 from sorakit.world.oracle import mean_scores
 from sorakit.world.scene import Scene, sample_scene
 
-__all__ = ["evaluate", "sample_clips", "unseen_scenes"]
+__all__ = ["evaluate", "fixed_scenes", "sample_clips"]
 
 _PROMPT_SEED = 1_000_003
 """No training stream starts from this seed."""
@@ -41,9 +41,9 @@ def sample_clips(
 def evaluate(
     dit: VideoDiT, text: TextEncoder, recipe: Recipe, guidance: float | None = None
 ) -> dict[str, float]:
-    """Mean oracle scores over the recipe's fixed unseen prompts, and the CPU-seconds that it took."""
+    """Mean oracle scores over the recipe's fixed prompts, and the CPU-seconds that it took."""
     start = time.process_time()
-    scenes = unseen_scenes(recipe, recipe.prompts)
+    scenes = fixed_scenes(recipe, recipe.prompts)
     how = Guidance(recipe.guidance if guidance is None else guidance, recipe.guidance_low)
     clips: list[Rgb] = []
     for i in range(0, len(scenes), 24):
@@ -53,7 +53,7 @@ def evaluate(
     return scores | {"evaluation_cpu_s": round(time.process_time() - start, 1)}
 
 
-def unseen_scenes(recipe: Recipe, count: int, seed: int = _PROMPT_SEED) -> list[Scene]:
-    """`count` scenes of the recipe's space from a seed of their own."""
+def fixed_scenes(recipe: Recipe, count: int, seed: int = _PROMPT_SEED) -> list[Scene]:
+    """`count` scenes of the recipe's space from a seed that no training stream has."""
     rng = np.random.default_rng(seed)
     return [sample_scene(rng, recipe.space) for _ in range(count)]
