@@ -6,7 +6,7 @@ In: made 1080p clips with AAC sound, kept in the temporary folder for the next t
 its own, plain and marked in turn. `plain` is the shortest PyAV transcode with the same x264 settings and the
 sound copied; `marked` is `sorakit.publish`, all of it: guard, mark, read back, sign, verify, register. Wall
 times count from process start to end. Peak memory is the sum of the resident sets of a process and all its
-children, sampled every 50 ms; pages that two of them share count twice. Run it on an idle machine.
+children, sampled four times a second; pages that two of them share count twice. Run it on an idle machine.
 
 Targets: ratio at most 1.3; peak at most 700 MB, and no more for 60 s than for 10 s; sound identical.
 """
@@ -133,7 +133,7 @@ def run(how: str, source: Path, target: Path, args: argparse.Namespace) -> dict[
     with subprocess.Popen([*command, "--crf", str(args.crf)], stdout=subprocess.DEVNULL) as process:
         while process.poll() is None:
             peak = max(peak, tree_memory(process.pid))
-            time.sleep(0.05)
+            time.sleep(0.25)
     wall = time.perf_counter() - start
     if process.returncode:
         raise SystemExit(f"the {how} run failed with exit code {process.returncode}")
