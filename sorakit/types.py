@@ -128,7 +128,7 @@ class FrameGeometry:
 class ProvenanceEvidence:
     """What the embedded C2PA manifest store says, and how far it can be believed.
 
-    `generation`: the kit's own assertion (provider, system, model, seed, …) where the active manifest has one.
+    `generation`: the kit's own assertion (provider, system, model, seed, …), if the active manifest has one.
     """
 
     state: Literal["trusted", "valid_untrusted", "tampered", "none", "error"] = "none"

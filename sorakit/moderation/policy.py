@@ -86,15 +86,19 @@ def _authentic_declared(e: Evidence) -> str | None:
 
 def _likely_ai(e: Evidence) -> str | None:
     if e.provenance.state == "valid_untrusted" and e.provenance.declares_ai:
-        return f"The credential declares AI generation, but nobody you trust vouches for {e.provenance.signer}."
+        return (
+            f"The credential declares AI generation, but nobody you trust vouches for {e.provenance.signer}."
+        )
     if e.detector and e.detector.label == "likely_ai":
-        return f"The detector {e.detector.model} finds it likely generated (p = {e.detector.probability:.2f})."
+        score = "" if e.detector.probability is None else f" (p = {e.detector.probability:.2f})"
+        return f"The detector {e.detector.model} finds it likely generated{score}."
     return None
 
 
 def _uncertain(e: Evidence) -> str | None:
     if e.detector and e.detector.label in ("uncertain", "abstain"):
-        return f"The detector {e.detector.model} cannot tell: " + "; ".join(e.detector.reasons or ["score in the middle"])
+        why = e.detector.reasons or ["score in the middle"]
+        return f"The detector {e.detector.model} cannot tell: {'; '.join(why)}."
     return None
 
 
