@@ -14,7 +14,8 @@ import tempfile
 from pathlib import Path
 from xml.etree import ElementTree
 
-ROOT = Path(__file__).parent.parent
+from common import ROOT, commit
+
 _QUIET = ("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars")
 
 
@@ -34,7 +35,7 @@ def main() -> int:
         if folder is None:
             return 1
         draw(folder / "overview.svg", args.output, chromium, args.scale, Path(work))
-    sys.stdout.write(f"{args.output}: {args.output.stat().st_size} bytes, commit {_commit()}\n")
+    sys.stdout.write(f"{args.output}: {args.output.stat().st_size} bytes, commit {commit()}\n")
     return 0
 
 
@@ -71,16 +72,6 @@ def draw(svg: Path, out: Path, chromium: str, scale: float, work: Path) -> None:
     command += [f"--force-device-scale-factor={scale}", "--default-background-color=00000000"]
     command += [f"--screenshot={out.absolute()}", page.as_uri()]
     subprocess.run(command, check=True, capture_output=True, timeout=120)
-
-
-def _commit() -> str:
-    git = shutil.which("git")
-    if git is None:
-        return "unknown"
-    done = subprocess.run(
-        [git, "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    return done.stdout.strip() or "unknown"
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ import hashlib
 import io
 import json
 import random
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ import av
 import cv2
 import numpy as np
 import numpy.typing as npt
+from common import commit, wilson
 
 from sorakit.errors import SorakitError
 from sorakit.registry.fingerprint import MATCH_THRESHOLD, Fingerprint, fingerprint, similarity
@@ -218,15 +218,6 @@ def tasks(folder: Path, split: str, count: int, seed: int) -> list[tuple[str, st
     return picked + [(f"sprite {base + k}", "sprites", str(base + k), str(base + k)) for k in range(12)]
 
 
-def wilson(hits: int, n: int) -> tuple[float, float]:
-    """95 % interval of a share."""
-    if not n:
-        return 0.0, 1.0
-    z, p = 1.96, hits / n
-    middle, half = p + z * z / (2 * n), z * (p * (1 - p) / n + z * z / (4 * n * n)) ** 0.5
-    return max(0.0, (middle - half) / (1 + z * z / n)), min(1.0, (middle + half) / (1 + z * z / n))
-
-
 def row(label: str, scores: list[float]) -> dict[str, Any]:
     """A line of the table."""
     hits = sum(s >= MATCH_THRESHOLD for s in scores)
@@ -295,12 +286,13 @@ def main() -> int:
         workers=args.workers,
         seed=args.seed,
     )
-    git = ["git", "-C", str(root), "rev-parse", "--short", "HEAD"]
-    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
+    measured = commit()
     if args.json:
-        print(json.dumps({"commit": commit, "split": args.split, "threshold": MATCH_THRESHOLD, "rows": rows}))
+        print(
+            json.dumps({"commit": measured, "split": args.split, "threshold": MATCH_THRESHOLD, "rows": rows})
+        )
         return 0
-    print(f"fingerprint, {args.split} sources, threshold {MATCH_THRESHOLD}, commit {commit}")
+    print(f"fingerprint, {args.split} sources, threshold {MATCH_THRESHOLD}, commit {measured}")
     print(f"{'pairs':42} {'n':>5} {'match':>7}  {'95 % interval':16} {'min':>5} {'med':>5} {'max':>5}")
     for r in rows:
         low, high = r["ci"]

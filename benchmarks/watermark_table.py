@@ -14,7 +14,6 @@ import hashlib
 import json
 import random
 import statistics
-import subprocess
 import sys
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
@@ -23,6 +22,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from common import ROOT, commit, wilson
 
 from sorakit.config import Settings
 from sorakit.types import WatermarkEvidence
@@ -34,7 +34,6 @@ from sorakit.watermark.imwatermark import METHODS, ImWatermark
 from sorakit.watermark.payload import ID_BITS, VERSION
 from sorakit.watermark.video import FRAMES_WANTED, VideoWatermark
 
-ROOT = Path(__file__).resolve().parent.parent
 REQUIRED = ("untouched", "h264_crf28", "half_size", "social_upload")
 EXTRA = ("h264_crf33", "crop_80", "mirror", "rotate_5", "vertical_reframe", "trim_1s")
 WRONG_KEY = b"not the key that marked these"
@@ -112,26 +111,15 @@ def peer(method: Any, clip: Path, payload: int, folder: Path) -> dict[str, Any]:
     return result
 
 
-def wilson(k: int, n: int) -> tuple[float, float]:
-    """95 % interval of a share."""
-    if n == 0:
-        return 0.0, 1.0
-    z, p = 1.96, k / n
-    centre, half = p + z * z / (2 * n), z * (p * (1 - p) / n + z * z / (4 * n * n)) ** 0.5
-    return (centre - half) / (1 + z * z / n), (centre + half) / (1 + z * z / n)
-
-
 def summarise(rows: list[dict[str, Any]], args: argparse.Namespace) -> dict[str, Any]:
     """Totals over clips."""
     n, psnr = len(rows), [row["psnr"] for row in rows]
-    git = ["git", "rev-parse", "--short", "HEAD"]
-    commit = subprocess.run(git, cwd=ROOT, capture_output=True, text=True, check=False)
     table = {}
     for name in REQUIRED + EXTRA:
         k = sum(row[name] for row in rows)
         table[name] = {"exact": k, "n": n, "share": k / n, "ci": wilson(k, n)}
     summary: dict[str, Any] = {
-        "commit": commit.stdout.strip(),
+        "commit": commit(),
         "split": args.split,
         "seed": args.seed,
         "n": n,

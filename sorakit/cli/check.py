@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sorakit.cli.ui import console, one_line, print_error, print_json, progress_bar
+from sorakit.nb.words import credential_words, mark_words, recovery_words
 from sorakit.types import Decision, Verdict
 
 _COLOURS = {
@@ -75,40 +76,16 @@ def _panel(v: Verdict) -> Panel:
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim")
     table.add_column()
-    rows = [("credential", _credential(v)), ("watermark", _watermark(v)), ("registry", _recovery(v))]
+    rows = [
+        ("credential", credential_words(v)),
+        ("signer", e.provenance.signer or "nobody"),
+        ("watermark", mark_words(v)),
+        ("registry", recovery_words(v)),
+        ("manifest", e.recovery.manifest_id or e.provenance.manifest_id or "none"),
+    ]
     if e.detector:
         rows.append(("detector", f"{e.detector.label} ({e.detector.model})"))
     for name, text in [*rows, *(("because", reason) for reason in v.reasons)]:
         table.add_row(name, Text(one_line(text)))
     title = Text.assemble((str(v.decision), f"bold {_COLOURS[v.decision]}"), "  ", one_line(e.file))
     return Panel(table, title=title, title_align="left", border_style=_COLOURS[v.decision])
-
-
-def _credential(v: Verdict) -> str:
-    p = v.evidence.provenance
-    words = {
-        "trusted": "valid, from a signer you trust",
-        "valid_untrusted": "valid, but nobody you trust vouches for the signer",
-        "tampered": "does not fit the file",
-        "none": "none",
-        "error": "cannot be read",
-    }[p.state]
-    return f"{words} ({p.signer})" if p.signer else words
-
-
-def _watermark(v: Verdict) -> str:
-    w = v.evidence.watermark
-    if not w.found:
-        return "none found"
-    return f"{w.payload} by {w.algorithm}, p < 1e{w.log10_p:.0f}"
-
-
-def _recovery(v: Verdict) -> str:
-    r = v.evidence.recovery
-    if r.state == "recovered" and r.manifest:
-        return f"{r.manifest_id} by {r.manifest['signer']}, similarity {r.similarity:.2f}"
-    if r.state == "no_match":
-        return f"the mark's credential belongs to another picture (similarity {r.similarity:.2f})"
-    if r.state == "unavailable":
-        return "the mark's id is not registered here"
-    return "holds this credential" if v.evidence.in_registry else "nothing asked"
