@@ -109,6 +109,8 @@ def _encode(frames: Iterator[Rgb], dst: Path, rate: Fraction, crf: int, name: st
                 stream.height, stream.width = even.shape[:2]
                 stream.pix_fmt = "yuv420p"
                 stream.options = {"crf": str(crf), "preset": "veryfast"}
+                context = stream.codec_context  # BT.709, limited: what `rgb_to_frame` makes
+                context.color_primaries = context.color_trc = context.colorspace = context.color_range = 1
             frame = rgb_to_frame(even)
             frame.pts, frame.time_base = index, 1 / rate
             target.mux(stream.encode(frame))
