@@ -276,7 +276,6 @@ def _register_and_rename(
             raise
         report("confirm", 0.0)
         registry.confirm(record.manifest_id)
-        registry.audit("published", record.manifest_id, file_sha256=record.file_sha256)
     report("confirm", 1.0)
 
 
