@@ -14,7 +14,7 @@ from sorakit.diffusion.solver import Velocity
 from sorakit.errors import UsageError
 from sorakit.model.dit import VideoDiT
 
-__all__ = ["Guidance", "guided_velocity"]
+__all__ = ["Guidance", "Held", "guided_velocity"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +41,43 @@ Text = tuple[Tensor, Tensor]
 """Token vectors `(B, L, D)` and pooled prompt `(B, D)`."""
 
 
-def guided_velocity(model: VideoDiT, prompt: Text, empty: Text, guidance: Guidance) -> Velocity:
-    """The velocity field that a solver follows; both prompts run as one batch where guidance is active."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Held:
+    """Frames that are given: `clean` `(B, C, T, H, W)`, and `mask` `(B, T)` with 1 where it holds one."""
+
+    clean: Tensor
+    mask: Tensor
+
+    def put(self, noisy: Tensor) -> Tensor:
+        """`noisy` `(B, C, T, H, W)` with the given frames in their places."""
+        return torch.lerp(
+            noisy, self.clean.to(noisy.dtype), self.mask[:, None, :, None, None].to(noisy.dtype)
+        )
+
+
+def guided_velocity(
+    model: VideoDiT, prompt: Text, empty: Text, guidance: Guidance, held: Held | None = None
+) -> Velocity:
+    """The velocity field that a solver follows; both prompts run as one batch where guidance is active.
+
+    With `held` the model sees the given frames clean, and the field leads straight to them.
+    """
 
     def velocity(noisy: Tensor, sigma: float) -> Tensor:
         both = guidance.active(sigma)
-        z = torch.cat([noisy, noisy]) if both else noisy  # (1 or 2 B, C, T, H, W)
+        shown = noisy if held is None else held.put(noisy)  # (B, C, T, H, W)
+        z = torch.cat([shown, shown]) if both else shown  # (1 or 2 B, C, T, H, W)
         tokens, pooled = (torch.cat([p, e]) if both else p for p, e in zip(prompt, empty, strict=True))
+        told = None if held is None else held.mask.to(pooled.dtype)  # (B, T)
+        told = torch.cat([told, told]) if both and told is not None else told  # (1 or 2 B, T)
         level = torch.full((len(z),), sigma, device=z.device)  # (1 or 2 B,)
-        v = to_velocity(model.prediction, model(z, 1000 * level, tokens, pooled).float(), z.float(), level)
-        if not both:
+        out = model(z.to(pooled.dtype), 1000 * level, tokens, pooled, told).float()  # (1 or 2 B, C, T, H, W)
+        v = to_velocity(model.prediction, out, z.float(), level)
+        if both:
+            with_prompt, without = v.chunk(2)
+            v = without + guidance.scale * (with_prompt - without)
+        if held is None:
             return v
-        with_prompt, without = v.chunk(2)
-        return without + guidance.scale * (with_prompt - without)
+        return Held((noisy - held.clean) / max(sigma, 1e-6), held.mask).put(v)
 
     return velocity

@@ -14,7 +14,8 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
 from sorakit.diffusion.flow import prediction_type
-from sorakit.model.block import Block
+from sorakit.errors import UsageError
+from sorakit.model.block import Block, modulate
 from sorakit.model.patch import patchify, unpatchify
 from sorakit.model.rope import FRACTIONAL, fractional, rotary
 
@@ -28,6 +29,7 @@ class VideoDiT(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers' own
 
     `prediction` says what the output means (see `sorakit.diffusion.flow`): "x" the clean clip, "v" the
     velocity noise − data, "eps" the noise. `mean` and `std` map pixels in [-1, 1] to the model's scale.
+    `given_frames`: whether it can be shown frames that are given clean (see `sorakit.world.frames`).
     """
 
     @register_to_config
@@ -41,6 +43,7 @@ class VideoDiT(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers' own
         heads: int = 4,
         text_width: int = 128,
         joint_text: bool = False,
+        given_frames: bool = False,
         prediction: str = "x",
         mean: float = -0.55,
         std: float = 0.5,
@@ -57,23 +60,50 @@ class VideoDiT(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers' own
         self.time = nn.Sequential(nn.Linear(_TIME_FEATURES, width), nn.SiLU(), nn.Linear(width, width))
         self.text = nn.Linear(text_width, width)
         self.text_tokens = nn.Linear(text_width, width) if joint_text else None
+        self.given = nn.Linear(patch[0], width, bias=False) if given_frames else None
         self.blocks = nn.ModuleList([Block(width, heads) for _ in range(depth)])
         self.modulation = nn.Linear(width, 2 * width)
         self.head = nn.Linear(width, size)
         for layer in (self.place, self.modulation, self.head):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
+        if self.given is not None:
+            nn.init.zeros_(self.given.weight)
 
-    def forward(self, hidden_states: Tensor, timestep: Tensor, tokens: Tensor, pooled: Tensor) -> Tensor:
+    def forward(
+        self,
+        hidden_states: Tensor,
+        timestep: Tensor,
+        tokens: Tensor,
+        pooled: Tensor,
+        given: Tensor | None = None,
+    ) -> Tensor:
         """`hidden_states` `(B, C, T, H, W)`, `timestep` 1000 σ `(B,)`, text as from `TextEncoder`.
 
+        `given` `(B, T)`: 1 where `hidden_states` holds a given frame instead of a noisy one.
         Returns `(B, C, T, H, W)`. Raises `UsageError` when a side is no multiple of the patch.
         """
+        out, _ = self.run(hidden_states, timestep, tokens, pooled, given)
+        return out
+
+    def run(
+        self,
+        hidden_states: Tensor,
+        timestep: Tensor,
+        tokens: Tensor,
+        pooled: Tensor,
+        given: Tensor | None = None,
+        *,
+        tap: int | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """As `forward`, and what the first `tap` blocks made of the patches, `(B, N, D)`."""
         T, H, W = hidden_states.shape[2:]
         pt, ph, pw = self.patch
         grid = (T // pt, H // ph, W // pw)
         x = self.embed(patchify(hidden_states, self.patch))  # (B, N, D)
         x = x + self.place(fractional(grid, x.device).to(x.dtype))  # (B, N, D)
+        if given is not None:
+            x = x + self._told(given.to(x.dtype), grid)  # (B, N, D)
         c = self.time(_waves(timestep).to(x.dtype)) + self.text(pooled)  # (B, D)
         angles = rotary(grid, self.head_dim, x.device)  # (N, hd / 2)
         words = 0
@@ -81,11 +111,20 @@ class VideoDiT(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers' own
             words = tokens.shape[1]
             x = torch.cat([self.text_tokens(tokens).to(x.dtype), x], 1)  # (B, L + N, D)
             angles = torch.cat([angles.new_zeros(words, angles.shape[1]), angles])  # (L + N, hd / 2)
-        for block in self.blocks:
+        tapped = None
+        for i, block in enumerate(self.blocks, 1):
             x = block(x, c, angles)  # (B, L + N, D)
+            tapped = x[:, words:] if i == tap else tapped  # (B, N, D)
         shift, scale = self.modulation(F.silu(c))[:, None].chunk(2, -1)  # (B, 1, D)
-        y = F.layer_norm(x[:, words:], x.shape[-1:]) * (1 + scale) + shift  # (B, N, D)
-        return unpatchify(self.head(y), grid, self.patch)  # (B, C, T, H, W)
+        y = modulate(x[:, words:], shift, scale)  # (B, N, D)
+        return unpatchify(self.head(y), grid, self.patch), tapped  # (B, C, T, H, W)
+
+    def _told(self, given: Tensor, grid: tuple[int, int, int]) -> Tensor:
+        """What each patch is told of which of its frames are given: `(B, T)` → `(B, N, D)`."""
+        if self.given is None:
+            raise UsageError("this model was not trained to be given frames; use one with `given_frames`")
+        told: Tensor = self.given(given.reshape(len(given), grid[0], -1))  # (B, t, D)
+        return told.repeat_interleave(grid[1] * grid[2], 1)
 
 
 def _waves(timestep: Tensor) -> Tensor:
@@ -96,9 +135,13 @@ def _waves(timestep: Tensor) -> Tensor:
     return torch.cat([angle.cos(), angle.sin()], -1)
 
 
-def forward_flops(model: VideoDiT, frames: int, height: int, width: int) -> int:
-    """Matrix-multiply operations (2 a multiply-add) of one clip's forward pass; training costs 3 ×."""
+def forward_flops(model: VideoDiT, frames: int, height: int, width: int, words: int = 0) -> int:
+    """Matrix-multiply operations (2 a multiply-add) of one clip's forward pass; training costs 3 ×.
+
+    `words`: text vectors that join the sequence.
+    """
     pt, ph, pw = model.patch
     n = (frames // pt) * (height // ph) * (width // pw)
+    m = n + words
     d, depth, size = model.width, model.depth, model.embed.in_features
-    return int(2 * (depth * (12 * n * d * d + 2 * n * n * d + 6 * d * d) + 2 * n * size * d))
+    return int(2 * (depth * (12 * m * d * d + 2 * m * m * d + 6 * d * d) + 2 * n * size * d))

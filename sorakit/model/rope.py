@@ -33,10 +33,11 @@ def rotary(grid: tuple[int, int, int], head_dim: int, device: torch.device | Non
 
 
 def rotate(x: Tensor, angles: Tensor) -> Tensor:
-    """`x` `(B, heads, N, head_dim)` turned by `angles` `(N, head_dim / 2)`; keeps dtype and norms."""
-    a, b = x.float().chunk(2, -1)
-    c, s = angles.cos(), angles.sin()
-    return torch.cat([a * c - b * s, a * s + b * c], -1).to(x.dtype)
+    """`x` `(…, heads, N, head_dim)` turned by `angles` `(N, head_dim / 2)`; keeps dtype and norms."""
+    half = angles.shape[-1]
+    c = angles.cos().repeat(1, 2).to(x.dtype)  # (N, head_dim)
+    s = torch.cat([-angles.sin(), angles.sin()], -1).to(x.dtype)  # (N, head_dim)
+    return torch.addcmul(x * c, x.roll(half, -1), s)
 
 
 def fractional(grid: tuple[int, int, int], device: torch.device | None = None) -> Tensor:

@@ -1,5 +1,6 @@
 """Samples clips for a fixed set of prompts and lets the oracle score them."""
 
+import copy
 import time
 
 import numpy as np
@@ -9,9 +10,9 @@ from sorakit.diffusion.guidance import Guidance, guided_velocity
 from sorakit.diffusion.solver import euler, sigmas
 from sorakit.model.dit import VideoDiT
 from sorakit.model.text import TextEncoder
+from sorakit.train.codec import Codec
 from sorakit.train.recipe import Recipe
 from sorakit.types import Rgb
-from sorakit.video.convert import array_to_rgb
 from sorakit.world.caption import caption, encode
 from sorakit.world.oracle import mean_scores
 from sorakit.world.scene import Scene, sample_scene
@@ -24,22 +25,31 @@ _PROMPT_SEED = 1_000_003
 
 @torch.no_grad()
 def sample_clips(
-    dit: VideoDiT, text: TextEncoder, prompts: list[str], recipe: Recipe, guidance: Guidance, *, seed: int = 5
+    dit: VideoDiT,
+    text: TextEncoder,
+    prompts: list[str],
+    recipe: Recipe,
+    *,
+    guidance: Guidance,
+    codec: Codec,
+    seed: int = 5,
 ) -> Rgb:
     """Clips `uint8 (N, T, H, W, 3)` for `prompts`, with Euler's solver and the recipe's steps and shift."""
     device = next(dit.parameters()).device
     generator = torch.Generator().manual_seed(seed)
     tokens = torch.from_numpy(np.stack([encode(p, recipe.length) for p in prompts])).to(device)
-    noise = torch.randn(len(prompts), dit.channels, *recipe.shape, generator=generator).to(device)
-    with torch.autocast(device.type, torch.bfloat16, enabled=recipe.bf16):
-        velocity = guided_velocity(dit, text(tokens), text(torch.zeros_like(tokens)), guidance)
-        z = euler(velocity, noise, sigmas(recipe.steps, recipe.shift))  # (N, C, T, H, W)
-    pixels = z.float() * dit.std + dit.mean  # (N, C, T, H, W)
-    return np.stack([array_to_rgb(clip) for clip in pixels.cpu().numpy()])
+    noise = torch.randn(len(prompts), dit.channels, *codec.shape(recipe.shape), generator=generator).to(
+        device
+    )
+    if recipe.bf16:
+        dit, text = copy.deepcopy(dit).to(torch.bfloat16), copy.deepcopy(text).to(torch.bfloat16)
+    velocity = guided_velocity(dit, text(tokens), text(torch.zeros_like(tokens)), guidance)
+    z = euler(velocity, noise, sigmas(recipe.steps, recipe.shift))  # (N, C, T, H, W)
+    return codec.decode(z)
 
 
 def evaluate(
-    dit: VideoDiT, text: TextEncoder, recipe: Recipe, guidance: float | None = None
+    dit: VideoDiT, text: TextEncoder, recipe: Recipe, codec: Codec, guidance: float | None = None
 ) -> dict[str, float]:
     """Mean oracle scores over the recipe's fixed prompts, and the CPU-seconds that it took."""
     start = time.process_time()
@@ -48,7 +58,7 @@ def evaluate(
     clips: list[Rgb] = []
     for i in range(0, len(scenes), 24):
         part = [caption(s) for s in scenes[i : i + 24]]
-        clips += list(sample_clips(dit, text, part, recipe, how, seed=5 + i))
+        clips += list(sample_clips(dit, text, part, recipe, guidance=how, codec=codec, seed=5 + i))
     scores = {k: round(v, 4) for k, v in mean_scores(clips, scenes).items()}
     return scores | {"evaluation_cpu_s": round(time.process_time() - start, 1)}
 

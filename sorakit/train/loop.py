@@ -5,6 +5,7 @@ the rest, warm-up, constant and decaying learning rate, EMA, text drop, infinite
 the run after the current step with a checkpoint; a run started again in the same folder goes on.
 """
 
+import copy
 import json
 import math
 import signal
@@ -15,18 +16,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
-from sorakit.diffusion.flow import add_noise, flow_loss, sample_sigma, to_clean
 from sorakit.errors import ModelError, UsageError
-from sorakit.model.dit import VideoDiT, forward_flops
-from sorakit.model.text import TextEncoder
+from sorakit.model.dit import forward_flops
 from sorakit.train.checkpoint import load_checkpoint, save_checkpoint
+from sorakit.train.codec import open_codec
 from sorakit.train.ema import Ema
 from sorakit.train.evaluate import evaluate
+from sorakit.train.objective import Pair, batch_loss
 from sorakit.train.recipe import Recipe
 from sorakit.world.dataset import Batch, batches
 
@@ -52,15 +51,6 @@ class Budget:
         return min(1.0, max(hours / self.hours, steps / self.steps))
 
 
-class Pair(nn.Module):
-    """The two networks that train together."""
-
-    def __init__(self, recipe: Recipe) -> None:
-        super().__init__()
-        self.dit = VideoDiT(**recipe.model)
-        self.text = TextEncoder(length=recipe.length, width=self.dit.text_width)
-
-
 class Trainer:
     """One run's state and its step."""
 
@@ -69,69 +59,57 @@ class Trainer:
         with torch.random.fork_rng():
             torch.manual_seed(recipe.seed)
             self.pair = Pair(recipe).to(self.device)
+        self.work = copy.deepcopy(self.pair).to(torch.bfloat16) if recipe.bf16 else self.pair
+        self.codec = open_codec(recipe.autoencoder, self.pair.dit, self.device)
         self.ema = Ema(self.pair, recipe.ema)
         self.optimisers = _optimisers(self.pair, recipe.lr)
         self.generator = torch.Generator().manual_seed(recipe.seed + 1)
-        self.step, self.loss = 0, math.nan
+        self.step, self.clips, self.work_done, self.loss = 0, 0, 0, math.nan
         self.wall = self.cpu = 0.0
 
     def update(self, batch: Batch, lr: float) -> float:
         """One optimiser step on `batch`; the loss comes back. Raises `ModelError` when it is not finite."""
-        self.pair.train()
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.bf16):
-            predicted, clean, sigma, weight = self._predict(batch)
-        loss = flow_loss(predicted.float(), clean, sigma, weight, self.recipe.cap)
+        recipe = self.recipe
+        if self.work is not self.pair:  # bfloat16 copies of the float32 weights do the matrix products
+            with torch.no_grad():
+                torch._foreach_copy_(list(self.work.parameters()), list(self.pair.parameters()))
+        loss = batch_loss(self.work, batch, recipe, self.generator, self.codec)
         value = float(loss.detach())
         if not math.isfinite(value):
             raise ModelError(f"the loss became {value} at step {self.step}; lower `lr` or start again")
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.pair.parameters(), self.recipe.clip)
+        if self.work is not self.pair:
+            self._take_gradients()
+        nn.utils.clip_grad_norm_(self.pair.parameters(), recipe.clip)
         for optimiser in self.optimisers:
             for group in optimiser.param_groups:
                 group["lr"] = lr
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
         self.step += 1
+        self.clips += len(batch.clips)
+        self.work_done += self.flops(batch.clips.shape)
         self.ema.update(self.pair, self.step)
         self.loss = value if math.isnan(self.loss) else 0.98 * self.loss + 0.02 * value
         return value
 
-    def _predict(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        r, B = self.recipe, len(batch.clips)
-        sigma = sample_sigma(B, *r.sigma, self.generator)  # (B,)
-        keep = torch.rand(B, generator=self.generator) >= r.text_drop  # (B,)
-        misled = ((sigma > r.decoy_from) & keep).numpy()[:, None, None, None, None]
-        clean = self._scaled(batch.clips)  # (B, C, T, H, W)
-        shown = self._scaled(np.where(misled, batch.decoys, batch.clips))  # (B, C, T, H, W)
-        noise = torch.randn(clean.shape, generator=self.generator).to(self.device)
-        sigma = sigma.to(self.device)
-        noisy = add_noise(shown, noise, sigma)  # (B, C, T, H, W)
-        tokens = torch.where(keep[:, None], torch.from_numpy(batch.tokens), 0).to(self.device)  # (B, L)
-        out = self.pair.dit(noisy, 1000 * sigma, *self.pair.text(tokens))  # (B, C, T, H, W)
-        mask = F.max_pool2d(torch.from_numpy(batch.masks), 3, 1, 1)[:, None]  # (B, 1, T, H, W)
-        weight = 1 + r.object_weight * mask.to(self.device)
-        return (
-            to_clean(self.pair.dit.prediction, out.float(), noisy, sigma),
-            clean,
-            sigma,
-            weight / weight.mean(),
-        )
+    def _take_gradients(self) -> None:
+        for p, q in zip(self.pair.parameters(), self.work.parameters(), strict=True):
+            p.grad = None if q.grad is None else q.grad.float()
+            q.grad = None
 
-    def _scaled(self, clips: np.ndarray[Any, np.dtype[np.uint8]]) -> Tensor:
-        """`uint8 (B, T, H, W, 3)` → the model's `float32 (B, C, T, H, W)`."""
-        dit = self.pair.dit
-        x = torch.from_numpy(clips).to(self.device).permute(0, 4, 1, 2, 3).contiguous().float()
-        return x.mul_(1 / (127.5 * dit.std)).sub_((1 + dit.mean) / dit.std)
-
-    def flops(self) -> int:
-        """Training operations of one step."""
-        return 3 * self.recipe.batch * forward_flops(self.pair.dit, *self.recipe.shape)
+    def flops(self, shape: tuple[int, ...]) -> int:
+        """Training operations of one step on clips `(B, T, H, W, 3)`."""
+        words = self.recipe.slots or self.recipe.length
+        joint = words if self.pair.dit.text_tokens is not None else 0
+        inside = self.codec.shape((shape[1], shape[2], shape[3]))
+        return 3 * shape[0] * forward_flops(self.pair.dit, *inside, words=joint)
 
     def save(self, path: Path) -> None:
         """Write everything needed to go on."""
         state = {
-            "step": self.step, "loss": self.loss, "wall": self.wall, "cpu": self.cpu,
-            "recipe": asdict(self.recipe),
+            "step": self.step, "clips": self.clips, "work_done": self.work_done, "loss": self.loss,
+            "wall": self.wall, "cpu": self.cpu, "recipe": asdict(self.recipe),
         }  # fmt: skip
         save_checkpoint(path, self._modules(), self.optimisers, self.generator, state)
 
@@ -139,6 +117,7 @@ class Trainer:
         """Go on from `path`."""
         state = load_checkpoint(path, self._modules(), self.optimisers, self.generator)
         self.step, self.loss = int(state["step"]), float(state["loss"])
+        self.clips, self.work_done = int(state["clips"]), int(state["work_done"])
         self.wall, self.cpu = float(state["wall"]), float(state["cpu"])
 
     def _modules(self) -> dict[str, nn.Module]:
@@ -163,10 +142,7 @@ def train(
     if last.exists():
         trainer.load(last)
     out.mkdir(parents=True, exist_ok=True)
-    stream = batches(
-        recipe.seed, recipe.batch, recipe.space, recipe.shape,
-        length=recipe.length, decoy=recipe.decoy, first=trainer.step,
-    )  # fmt: skip
+    stream = batches(recipe.seed, recipe.draw, first=trainer.step)
     with (out / "log.jsonl").open("a") as log, _stoppable() as stop:
         saved = measured = trainer.wall
         clock = (time.monotonic() - trainer.wall, time.process_time() - trainer.cpu)
@@ -179,10 +155,14 @@ def train(
                 trainer.save(last)
                 saved = trainer.wall
             if trainer.wall - measured >= evaluate_every:
-                _log(log, trainer, evaluate(trainer.ema.model.dit, trainer.ema.model.text, recipe))
+                _log(
+                    log,
+                    trainer,
+                    evaluate(trainer.ema.model.dit, trainer.ema.model.text, recipe, trainer.codec),
+                )
                 measured = trainer.wall
         trainer.save(last)
-        _log(log, trainer, evaluate(trainer.ema.model.dit, trainer.ema.model.text, recipe))
+        _log(log, trainer, evaluate(trainer.ema.model.dit, trainer.ema.model.text, recipe, trainer.codec))
     return trainer
 
 
@@ -193,7 +173,9 @@ def learning_rate(recipe: Recipe, step: int, used: float) -> float:
 
 
 def _optimisers(pair: Pair, lr: float) -> list[torch.optim.Optimizer]:
-    hidden = [p for n, p in pair.named_parameters() if p.ndim == 2 and ".blocks." in n]
+    hidden = [
+        p for n, p in pair.named_parameters() if p.ndim == 2 and ".blocks." in n and "modulation" not in n
+    ]
     ids = {id(p) for p in hidden}
     rest = [p for p in pair.parameters() if id(p) not in ids]
     return [
@@ -205,10 +187,10 @@ def _optimisers(pair: Pair, lr: float) -> list[torch.optim.Optimizer]:
 def _log(file: Any, trainer: Trainer, extra: dict[str, float]) -> None:
     row = {
         "step": trainer.step,
-        "clips": trainer.step * trainer.recipe.batch,
+        "clips": trainer.clips,
         "wall_s": round(trainer.wall, 1),
         "cpu_s": round(trainer.cpu, 1),
-        "tflop": round(trainer.step * trainer.flops() / 1e12, 2),
+        "tflop": round(trainer.work_done / 1e12, 2),
         "loss": round(trainer.loss, 5),
     }
     file.write(json.dumps(row | extra) + "\n")

@@ -5,26 +5,37 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from sorakit.world.dataset import Draw
 from sorakit.world.scene import Space
 
-__all__ = ["RECIPES", "Recipe"]
+__all__ = ["LATENT", "RECIPES", "Recipe"]
+
+LATENT = (4, 8)
+"""Frames and pixels a side that one latent of the autoencoder stands for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """One training run.
 
-    `sigma`: mean and standard deviation of logit σ. `object_weight`: how much more a sprite's pixels count.
-    `decoy`: share of clips whose noisy input shows another shape than the caption and the target (only where
+    `shapes`: clip sizes (T, H, W), the first the usual one, drawn with the odds `odds`. `slots`: vectors that
+    the text encoder hands on (0: one a word). `sigma`: mean and standard deviation of logit σ.
+    `object_weight`: how much more a sprite's pixels count.
+    `decoy`: share of clips whose noisy input shows other looks than the caption and the target (only where
     σ > `decoy_from`). Below that level the picture gives the shape away, so without decoys the network learns
-    to read it there and to ignore the word. `decay`: last share of the budget, with a falling learning rate.
+    to read it there and to ignore the word. `given`: share of clips with given frames. `probe`: weight of the
+    probe's loss. `autoencoder`: the packaged autoencoder in whose latents it works, "" for pixels; `model`'s
+    patch is then in latents. `decay`: last share of the budget, with a falling learning rate.
     """
 
     name: str
     space: Space
-    shape: tuple[int, int, int] = (16, 32, 32)
+    shapes: tuple[tuple[int, int, int], ...] = ((16, 32, 32),)
+    odds: tuple[float, ...] = (1.0,)
     length: int = 16
+    slots: int = 0
     model: dict[str, Any] = field(default_factory=dict)
+    autoencoder: str = ""
     batch: int = 24
     lr: float = 2e-3
     warmup: int = 60
@@ -37,6 +48,8 @@ class Recipe:
     object_weight: float = 4.0
     decoy: float = 0.25
     decoy_from: float = 0.35
+    given: float = 0.0
+    probe: float = 0.0
     guidance: float = 3.0
     guidance_low: float = 0.5
     shift: float = 4.0
@@ -45,20 +58,84 @@ class Recipe:
     bf16: bool = True
     seed: int = 0
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """The usual clip (T, H, W)."""
+        return self.shapes[0]
+
+    @property
+    def draw(self) -> Draw:
+        """How its batches are drawn."""
+        pt, ph, pw = self.model.get("patch", (4, 8, 8))
+        t, s = LATENT if self.autoencoder else (1, 1)
+        return Draw(
+            self.space, self.batch, self.shapes, self.odds, length=self.length, decoy=self.decoy,
+            given=self.given, patch=(pt * t, ph * s, pw * s),
+        )  # fmt: skip
+
+
+_SHAPES = ((16, 32, 32), (16, 32, 48), (16, 48, 32), (24, 32, 32), (8, 32, 32), (16, 24, 40))
+_ODDS = (0.7, 0.07, 0.07, 0.1, 0.03, 0.03)
 
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
         "one-object": Recipe(
-            "one-object", Space(textures=("plain",), two=0.0, camera=0.0), model={"patch": (4, 8, 8)}
+            "one-object",
+            Space(textures=("plain",), two=0.0, camera=0.0, combinations="seen"),
+            shapes=_SHAPES,
+            odds=_ODDS,
+            slots=4,
+            model={"patch": (4, 8, 8), "joint_text": True, "given_frames": True},
+            given=0.2,
+            probe=0.5,
+        ),
+        "full-world": Recipe(
+            "full-world",
+            Space(two=0.5, camera=0.35, cut=0.2, combinations="seen"),
+            shapes=_SHAPES,
+            odds=_ODDS,
+            length=48,
+            slots=8,
+            model={
+                "patch": (4, 8, 8), "width": 192, "depth": 6, "heads": 6, "joint_text": True,
+                "given_frames": True,
+            },
+            batch=32,
+            warmup=200,
+            given=0.2,
+            probe=0.5,
+        ),
+        "one-object-64": Recipe(
+            "one-object-64",
+            Space(two=0.0, camera=0.25, combinations="seen"),
+            shapes=tuple((t, 2 * h, 2 * w) for t, h, w in _SHAPES[:4]),
+            odds=(0.76, 0.07, 0.07, 0.1),
+            length=24,
+            slots=4,
+            model={
+                "channels": 48, "patch": (1, 2, 2), "width": 160, "depth": 6, "heads": 5, "mean": 0.0,
+                "std": 1.0, "joint_text": True, "given_frames": True,
+            },
+            autoencoder="autoencoder",
+            warmup=200,
+            sigma=(0.8, 1.2),
+            given=0.2,
+            probe=0.5,
         ),
         "tiny": Recipe(
             "tiny",
             Space(textures=("plain",), two=0.0, camera=0.0),
-            model={"width": 48, "depth": 2, "heads": 2, "text_width": 48},
+            slots=2,
+            model={
+                "width": 48, "depth": 2, "heads": 2, "text_width": 48, "joint_text": True,
+                "given_frames": True,
+            },
             batch=8,
+            given=0.2,
+            probe=0.5,
             prompts=4,
             steps=4,
         ),
     }
-)
-"""`one-object` makes the weights in the package; `tiny` is for tests and first notebooks."""
+)  # fmt: skip
+"""All but `tiny`, for tests and first notebooks, make weights that the package holds."""

@@ -17,6 +17,7 @@ from sorakit.world.scene import BACKGROUNDS, CAMERAS, COLOURS, SIZES, Scene, Sho
 __all__ = ["GROW", "PERIOD", "Rendered", "Track", "coverage", "render"]
 
 Floats = npt.NDArray[np.float32]
+Times = npt.NDArray[np.float64]
 
 PERIOD = 0.25
 """Texture period, in short sides."""
@@ -54,10 +55,23 @@ class Rendered:
     cuts: tuple[int, ...]
 
 
-def render(scene: Scene, seed: int, frames: int = 16, height: int = 32, width: int = 32) -> Rendered:
+def render(
+    scene: Scene,
+    seed: int,
+    frames: int = 16,
+    height: int = 32,
+    width: int = 32,
+    *,
+    start: int = 0,
+    span: int | None = None,
+) -> Rendered:
     """Draw `scene`; equal arguments give equal bytes.
 
-    Raises `UsageError` under 4 frames a shot or 16 px, `LimitError` over 2^28 values.
+    `span`: frames in which a motion is done once, the clip's length when not given; `start`: the clip's first
+    frame on that time line, negative for what came before. Outside the span sprites that orbit or bounce and
+    the camera go on, those that travel or grow stay where they were at its end.
+    Raises `UsageError` under 4 frames a shot or 16 px, or for part of a clip with a cut; `LimitError` over
+    2^28 values.
 
     >>> from sorakit.world.caption import parse
     >>> scene = parse("a small red circle bounces on a navy background")
@@ -67,6 +81,10 @@ def render(scene: Scene, seed: int, frames: int = 16, height: int = 32, width: i
     shots = len(scene.shots)
     if frames < 4 * shots or min(height, width) < 16:
         raise UsageError(f"need ≥ {4 * shots} frames and ≥ 16 px, got {frames} frames of {width}×{height}")
+    if shots > 1 and (start != 0 or span is not None):
+        raise UsageError("a part of a longer clip has one shot, got a cut; draw each shot by itself")
+    if span is not None and span < 2:
+        raise UsageError(f"`span` must be at least 2 frames, got {span}")
     if frames * height * width * 3 > _MAX_VALUES:
         raise LimitError(
             f"{frames}×{height}×{width} is over {_MAX_VALUES} values; draw fewer or smaller frames"
@@ -77,7 +95,8 @@ def render(scene: Scene, seed: int, frames: int = 16, height: int = 32, width: i
     out = np.empty((frames, height, width, 3), np.uint8)
     tracks: list[Track] = []
     for shot, a, b in zip(scene.shots, starts, ends, strict=True):
-        drawn, found = _render_shot(shot, rng, (b - a, height, width), a)
+        time = ((start + np.arange(b - a)) / ((span or b - a) - 1)).astype(np.float64)  # (T,)
+        drawn, found = _render_shot(shot, rng, time, (height, width), a)
         out[a:b] = drawn
         tracks += found
     return Rendered(out, tuple(tracks), tuple(starts))
@@ -106,13 +125,13 @@ def coverage(shape: str, centre: Floats, radius: Floats, height: int, width: int
 
 
 def _render_shot(
-    shot: Shot, rng: np.random.Generator, size: tuple[int, int, int], first: int
+    shot: Shot, rng: np.random.Generator, time: Times, size: tuple[int, int], first: int
 ) -> tuple[Rgb, list[Track]]:
-    T, H, W = size
+    H, W = size
     extent = (W / min(H, W), H / min(H, W))
-    picture = _background(shot, rng, size)
+    picture = _background(shot, rng, time, size)
     tracks = []
-    for depth, (centre, radius) in enumerate(_place(shot, rng, T, extent)):
+    for depth, (centre, radius) in enumerate(_place(shot, rng, time, extent)):
         sprite = shot.sprites[depth]
         mask = coverage(sprite.shape, centre, radius, H, W)
         colour = np.asarray(COLOURS[sprite.colour], np.float32)
@@ -121,15 +140,15 @@ def _render_shot(
     return np.clip(picture * 255 + 0.5, 0, 255).astype(np.uint8), tracks
 
 
-def _background(shot: Shot, rng: np.random.Generator, size: tuple[int, int, int]) -> Floats:
-    T, H, W = size
+def _background(shot: Shot, rng: np.random.Generator, time: Times, size: tuple[int, int]) -> Floats:
+    T, (H, W) = len(time), size
     phase = rng.random(2)  # drawn for every texture, so that a change of texture changes nothing else
     out = np.empty((T, H, W, 3), np.float32)
     out[:] = np.asarray(BACKGROUNDS[shot.background], np.float32)
     if shot.texture == "plain":
         return out
     way = np.asarray(CAMERAS[shot.camera])
-    t = np.linspace(0, 1, T)[:, None] * _CAMERA_TRAVEL
+    t = time[:, None] * _CAMERA_TRAVEL
     unit = min(H, W)
     ax = 2 * np.pi * (((np.arange(W) + 0.5) / unit - way[0] * t) / PERIOD + phase[0])  # (T, W)
     ay = 2 * np.pi * (((np.arange(H) + 0.5) / unit - way[1] * t) / PERIOD + phase[1])  # (T, H)
@@ -140,13 +159,13 @@ def _background(shot: Shot, rng: np.random.Generator, size: tuple[int, int, int]
 
 
 def _place(
-    shot: Shot, rng: np.random.Generator, T: int, extent: tuple[float, float]
+    shot: Shot, rng: np.random.Generator, time: Times, extent: tuple[float, float]
 ) -> list[tuple[Floats, Floats]]:
     """Tracks of all sprites; two may cross, but each must be seen clear of the other often enough."""
     best: list[tuple[Floats, Floats]] = []
     best_clear = -1.0
     for _ in range(150):
-        tracks = [_track(s, rng, T, extent) for s in shot.sprites]
+        tracks = [_track(s, rng, time, extent) for s in shot.sprites]
         if len(tracks) == 1:
             return tracks
         (c0, r0), (c1, r1) = tracks
@@ -161,17 +180,17 @@ def _place(
 
 
 def _track(
-    sprite: Sprite, rng: np.random.Generator, T: int, extent: tuple[float, float]
+    sprite: Sprite, rng: np.random.Generator, time: Times, extent: tuple[float, float]
 ) -> tuple[Floats, Floats]:
     R = SIZES[sprite.size] * (1 + 0.06 * (2 * rng.random() - 1))
-    t = np.linspace(0, 1, T)
-    radius = np.full(T, R)
+    t = time.clip(0, 1)
+    radius = np.full(len(t), R)
     if sprite.motion == "grows":
         radius = R * (GROW[0] + (GROW[1] - GROW[0]) * t)
-    edge = float(radius.max()) + 0.015
+    edge = R * (GROW[1] if sprite.motion == "grows" else 1) + 0.015
     room = np.asarray(extent) - 2 * edge
     start = edge + rng.random(2) * room
-    centre = np.repeat(start[None], T, 0)
+    centre = np.repeat(start[None], len(t), 0)
     direction = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
     word = sprite.motion.split()[-1]
     if word in direction:
@@ -184,10 +203,10 @@ def _track(
     elif word == "orbits":
         q = min(rng.uniform(0.2, 0.26), 0.5 * min(extent) - edge)
         middle = edge + q + rng.random(2) * (room - 2 * q)
-        angle = 2 * np.pi * (rng.random() + t)
+        angle = 2 * np.pi * (rng.random() + time)
         centre = middle + q * np.stack([np.cos(angle), np.sin(angle)], 1)
     elif word == "bounces":  # exact parabolas, restitution 1, two periods a shot
         drop = min(rng.uniform(0.36, 0.55) * extent[1], room[1])
-        phase = (2 * t + rng.random()) % 1
+        phase = (2 * time + rng.random()) % 1
         centre[:, 1] = extent[1] - edge - drop * 4 * phase * (1 - phase)
     return centre.astype(np.float32), radius.astype(np.float32)

@@ -8,14 +8,15 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from sorakit.diffusion.flow import flow_loss
 from sorakit.errors import ModelError, UsageError
 from sorakit.train.checkpoint import load_checkpoint
 from sorakit.train.ema import Ema
 from sorakit.train.loop import Budget, Trainer, learning_rate, train
+from sorakit.train.objective import batch_loss
 from sorakit.train.recipe import RECIPES
 from sorakit.world.dataset import batches
 
@@ -47,13 +48,16 @@ def test_a_finished_run_is_left_alone(tmp_path: Path) -> None:
 
 def test_the_loss_falls() -> None:
     trainer = Trainer(replace(TINY, bf16=False))
-    stream = batches(1, 8, TINY.space, TINY.shape, length=16)
-    probe = next(batches(2, 16, TINY.space, TINY.shape, length=16))
+    stream = batches(1, TINY.draw)
+    probe = next(batches(2, replace(TINY, batch=16).draw))
 
     def loss() -> float:
-        trainer.generator.manual_seed(0)
         with torch.no_grad():
-            return float(flow_loss(*trainer._predict(probe), TINY.cap))
+            return float(
+                batch_loss(
+                    trainer.pair, probe, trainer.recipe, torch.Generator().manual_seed(0), trainer.codec
+                )
+            )
 
     before = loss()
     for _ in range(40):
@@ -63,16 +67,40 @@ def test_the_loss_falls() -> None:
 
 
 def test_decoys_change_what_is_shown_and_not_what_is_wanted() -> None:
-    recipe = replace(TINY, text_drop=0.0, decoy_from=0.0, bf16=False)
-    batch = next(batches(1, 8, recipe.space, recipe.shape, length=16, decoy=1.0))
+    recipe = replace(TINY, text_drop=0.0, decoy=1.0, decoy_from=0.0, bf16=False, probe=0.0, given=0.0)
+    batch = next(batches(1, recipe.draw))
     trainer = Trainer(recipe)
+
+    def loss(decoys: object) -> float:
+        changed = replace(batch, decoys=decoys)  # type: ignore[arg-type]
+        with torch.no_grad():
+            return float(
+                batch_loss(trainer.pair, changed, recipe, torch.Generator().manual_seed(0), trainer.codec)
+            )
+
+    assert loss(batch.decoys) == loss(batch.clips)  # a new network says nothing, so only the target counts
     with torch.no_grad():
-        _, clean, _, weight = trainer._predict(batch)
-    want = trainer._scaled(batch.clips)
-    torch.testing.assert_close(clean, want)
-    assert float(weight.mean()) == pytest.approx(1)
-    inside = torch.from_numpy(batch.masks)[:, None] > 0.5
-    assert float(weight[inside].min()) > 2 * float(weight.min())
+        for p in trainer.pair.parameters():
+            p.add_(0.05 * torch.randn_like(p))
+    assert loss(batch.decoys) != loss(batch.clips)
+
+
+def test_given_frames_cost_nothing() -> None:
+    recipe = replace(TINY, bf16=False, probe=0.0, decoy=0.0)
+    batch = next(batches(1, recipe.draw))
+    trainer = Trainer(recipe)
+
+    def loss(given: object) -> float:
+        changed = replace(batch, given=given)  # type: ignore[arg-type]
+        with torch.no_grad():
+            return float(
+                batch_loss(trainer.pair, changed, recipe, torch.Generator().manual_seed(0), trainer.codec)
+            )
+
+    everything = np.ones_like(batch.given)
+    assert loss(everything) == 0
+    everything[:, 3] = False
+    assert loss(everything) > 0
 
 
 def test_the_log_and_the_scores_are_json(tmp_path: Path) -> None:
@@ -81,6 +109,7 @@ def test_the_log_and_the_scores_are_json(tmp_path: Path) -> None:
     assert {"step", "clips", "cpu_s", "tflop", "loss"} <= rows[0].keys()
     assert 0 <= rows[-1]["all_facts"] <= 1
     assert rows[-1]["clips"] == 50 * TINY.batch
+    assert rows[-1]["tflop"] > 0
     assert [p.name for p in tmp_path.iterdir() if ".part" in p.name] == []
 
 
@@ -127,7 +156,7 @@ def test_a_failed_save_keeps_the_old_checkpoint(tmp_path: Path) -> None:
 
 def test_a_diverged_run_stops_before_it_spoils_the_weights() -> None:
     trainer = Trainer(TINY)
-    batch = next(batches(1, 8, TINY.space, TINY.shape, length=16))
+    batch = next(batches(1, TINY.draw))
     with torch.no_grad():
         trainer.pair.dit.head.bias.fill_(float("inf"))
     before = trainer.ema.model.dit.embed.weight.clone()
@@ -143,7 +172,7 @@ def test_muon_gets_the_hidden_matrices() -> None:
     assert set(shapes) == {2}
     counts = [sum(len(g["params"]) for g in o.param_groups) for o in (muon, adamw)]
     assert sum(counts) == len(list(trainer.pair.parameters()))
-    assert counts[0] == 5 * TINY.model["depth"] + 4 * 2  # five matrices a block, four a text block
+    assert counts[0] == 4 * TINY.model["depth"] + 4 * 2  # four matrices a block, four a text block
 
 
 def test_the_average_follows_the_weights() -> None:

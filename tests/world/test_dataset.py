@@ -1,50 +1,81 @@
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
 
 from sorakit.world.caption import caption, encode
-from sorakit.world.dataset import batches, make_batch
-from sorakit.world.scene import Space
+from sorakit.world.dataset import MAKEUP, Draw, batches, make_batch
+from sorakit.world.scene import COLOURS, Space
 
 SPACE = Space(two=0.3)
+DRAW = Draw(SPACE, 4)
 
 
 def test_a_batch_depends_on_seed_and_index_alone() -> None:
-    stream = list(islice(batches(3, 4, SPACE), 3))
-    alone = make_batch(3, 2, 4, SPACE)
+    stream = list(islice(batches(3, DRAW), 3))
+    alone = make_batch(3, 2, DRAW)
     np.testing.assert_array_equal(stream[2].clips, alone.clips)
     assert stream[2].scenes == alone.scenes
-    (resumed,) = islice(batches(3, 4, SPACE, first=2), 1)
+    (resumed,) = islice(batches(3, DRAW, first=2), 1)
     np.testing.assert_array_equal(resumed.clips, alone.clips)
     assert (stream[0].clips != stream[1].clips).any()
-    assert (make_batch(4, 2, 4, SPACE).clips != alone.clips).any()
+    assert (make_batch(4, 2, DRAW).clips != alone.clips).any()
 
 
 def test_workers_share_a_stream() -> None:
-    whole = [b.scenes for b in islice(batches(5, 2, SPACE), 6)]
-    parts = [[b.scenes for b in islice(batches(5, 2, SPACE, first=w, step=2), 3)] for w in (0, 1)]
+    whole = [b.scenes for b in islice(batches(5, replace(DRAW, size=2)), 6)]
+    parts = [
+        [b.scenes for b in islice(batches(5, replace(DRAW, size=2), first=w, step=2), 3)] for w in (0, 1)
+    ]
     assert whole == [scenes for pair in zip(*parts, strict=True) for scenes in pair]
 
 
 def test_tokens_say_what_the_scene_is() -> None:
-    batch = make_batch(0, 0, 8, Space(two=0.0))
+    batch = make_batch(0, 0, Draw(Space(two=0.0), 8))
     for scene, tokens in zip(batch.scenes, batch.tokens, strict=True):
         np.testing.assert_array_equal(tokens, encode(caption(scene), 48))
 
 
 def test_decoys_differ_only_under_the_mask() -> None:
-    batch = make_batch(0, 1, 16, SPACE, decoy=1.0)
+    batch = make_batch(0, 1, Draw(SPACE, 16, decoy=1.0))
     assert (batch.clips != batch.decoys).any(axis=(1, 2, 3, 4)).all()
     clear = batch.masks == 0
     np.testing.assert_array_equal(batch.clips[clear], batch.decoys[clear])
-    plain = make_batch(0, 1, 16, SPACE, decoy=0.0)
+    plain = make_batch(0, 1, Draw(SPACE, 16))
     np.testing.assert_array_equal(plain.clips, plain.decoys)
 
 
 def test_the_mask_covers_every_sprite() -> None:
-    batch = make_batch(2, 0, 6, Space(textures=("plain",), two=0.5))
+    batch = make_batch(2, 0, Draw(Space(textures=("plain",), two=0.5), 6))
     backdrop = batch.clips[:, :1, :1, :1]
     far = (np.abs(batch.clips.astype(int) - backdrop).sum(-1) > 20) & (batch.masks == 0)
     corner_free = batch.masks[:, 0, 0, 0] == 0
     assert corner_free.any()
     assert not far[corner_free].any()
+
+
+def test_shapes_vary_and_cost_the_same() -> None:
+    draw = Draw(SPACE, 12, ((16, 32, 32), (24, 32, 32), (16, 32, 48)), (0.4, 0.3, 0.3), given=0.5)
+    found = {b.clips.shape[1:4]: len(b.clips) for b in islice(batches(1, draw), 12)}
+    assert found == {(16, 32, 32): 12, (24, 32, 32): 8, (16, 32, 48): 8}
+
+
+def test_the_makeup_says_which_words_each_patch_shows() -> None:
+    batch = make_batch(0, 3, Draw(Space(textures=("plain",), two=0.0), 8))
+    assert batch.makeup.shape == (8, 64, MAKEUP)
+    area = batch.makeup.mean(1)  # (B, MAKEUP): share of the clip under a sprite of each word
+    for scene, row in zip(batch.scenes, area, strict=True):
+        colour = list(COLOURS).index(scene.shots[0].sprites[0].colour)
+        assert row[:8].argmax() == colour
+        assert row[colour] == row.max() > 0.02
+        assert np.count_nonzero(row) == 4
+    nothing = batch.makeup.sum(-1) == 0
+    assert 0.2 < nothing.mean() < 0.95
+
+
+def test_given_frames_are_drawn_for_some_clips() -> None:
+    given = np.concatenate([make_batch(2, i, Draw(SPACE, 16, given=0.5)).given for i in range(6)])
+    assert given.shape == (96, 16)
+    assert 0.3 < given.any(1).mean() < 0.7
+    assert not given.all(1).any()
+    assert not make_batch(2, 0, DRAW).given.any()

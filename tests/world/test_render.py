@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from sorakit.errors import LimitError, UsageError
 from sorakit.world.caption import parse
-from sorakit.world.dataset import with_other_shapes
+from sorakit.world.dataset import with_other_looks
 from sorakit.world.render import render
 from sorakit.world.scene import COLOURS, MOTIONS, SHAPES, SIZES, Scene, Shot, Space, Sprite, sample_scene
 
@@ -58,7 +58,7 @@ def test_a_bounce_is_an_exact_parabola() -> None:
 @pytest.mark.parametrize("shape", SHAPES)
 def test_another_shape_keeps_the_tracks(shape: str) -> None:
     scene = parse(f"a small red {shape} orbits and a big cyan cross bounces on a checked gray background")
-    other = with_other_shapes(scene, np.random.default_rng(0))
+    other = with_other_looks(scene, np.random.default_rng(0))
     assert all(
         a.shape != b.shape for a, b in zip(scene.shots[0].sprites, other.shots[0].sprites, strict=True)
     )
