@@ -20,6 +20,7 @@ __all__ = [
     "flow_loss",
     "prediction_type",
     "sample_sigma",
+    "shifted",
     "to_clean",
     "to_velocity",
 ]
@@ -67,6 +68,17 @@ def to_clean(prediction: Prediction, output: Tensor, noisy: Tensor, sigma: Tenso
 def sample_sigma(count: int, mean: float, std: float, generator: torch.Generator | None = None) -> Tensor:
     """`count` noise levels with logit σ ~ N(`mean`, `std`); a positive mean favours noisy clips."""
     return torch.sigmoid(mean + std * torch.randn(count, generator=generator))
+
+
+def shifted(sigma: float, shift: float) -> float:
+    """`sigma` as it is sampled with `shift` (arXiv:2403.03206, eq. 23): above 1 it moves towards noise.
+
+    >>> shifted(0.5, 3.0)
+    0.75
+    """
+    if not shift > 0:
+        raise UsageError(f"`shift` must be positive, got {shift}")
+    return shift * sigma / (1 + (shift - 1) * sigma)
 
 
 def flow_loss(clean_pred: Tensor, clean: Tensor, sigma: Tensor, weight: Tensor, cap: float = 0.2) -> Tensor:
