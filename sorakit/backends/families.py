@@ -78,7 +78,7 @@ def check_callable(kind: Any) -> None:
     """Raise `ModelError` when the pipeline class makes no video, or needs inputs that are not given here."""
     parameters = signature(kind.__call__).parameters
     if _name(kind, "frames") is None:
-        raise ModelError(f"{kind.__name__} makes no video of a prompt or picture: it takes no number of frames")
+        raise ModelError(f"{kind.__name__} makes no video of a prompt or picture: it takes no `frames`")
     known = {word for words in _WORDS.values() for word in words}
     needed = {
         name

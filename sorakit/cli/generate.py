@@ -1,23 +1,39 @@
 """`sorakit generate`: a prompt in, a published video out."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from sorakit.cli.ui import console, print_json, progress_bar
+from sorakit.errors import UsageError
+from sorakit.types import Clip, Progress
 
 
 def generate(
     prompt: Annotated[str, typer.Argument(help="What to show, in the words the model knows.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write: .mp4, .m4v or .mov.")],
     seed: Annotated[int, typer.Option(min=0, max=2**53, help="Same prompt and seed, same clip.")] = 0,
-    steps: Annotated[int, typer.Option(min=1, max=200, help="Sampling steps.")] = 16,
-    guidance: Annotated[float, typer.Option(min=0, max=20, help="Classifier-free guidance.")] = 3.0,
-    frames: Annotated[int, typer.Option(min=4, max=256, help="Frames to make.")] = 16,
-    size: Annotated[int, typer.Option(min=16, max=256, help="Short and long side of the sample, px.")] = 32,
-    model: Annotated[Path | None, typer.Option(help="Folder of another sorakit model.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, max=200, help="Sampling steps.")] = None,
+    guidance: Annotated[float | None, typer.Option(min=0, max=20, help="Classifier-free guidance.")] = None,
+    frames: Annotated[int | None, typer.Option(min=1, max=1024, help="Frames to make.")] = None,
+    size: Annotated[int | None, typer.Option(min=16, max=4096, help="Both sides of the sample, px.")] = None,
+    height: Annotated[int | None, typer.Option(min=16, max=4096, help="Its height alone, px.")] = None,
+    width: Annotated[int | None, typer.Option(min=16, max=4096, help="Its width alone, px.")] = None,
+    fps: Annotated[int | None, typer.Option(min=1, max=240, help="Frames a second.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Folder of a sorakit or diffusers model, or a hub id `owner/name`.")
+    ] = None,
+    image: Annotated[
+        Path | None, typer.Option(help="Picture to start from (diffusers: image-to-video models).")
+    ] = None,
+    negative_prompt: Annotated[str | None, typer.Option(help="What not to show (diffusers).")] = None,
     device: Annotated[str, typer.Option(help="`cpu`, `cuda`, `mps`.")] = "cpu",
+    offload: Annotated[
+        str, typer.Option(help="Save GPU memory: `none`, `model`, `sequential` (diffusers).")
+    ] = "none",
+    quantise: Annotated[str, typer.Option(help="Save memory: `none`, `8bit`, `4bit` (diffusers).")] = "none",
+    download: Annotated[bool, typer.Option("--download", help="Fetch a hub model that is not here.")] = False,
     disclose_prompt: Annotated[
         bool, typer.Option(help="Put the prompt itself into the manifest, not only its salted HMAC.")
     ] = False,
@@ -26,25 +42,28 @@ def generate(
 ) -> None:
     """Generate a clip; it leaves watermarked, signed and registered.
 
+    Options left out take the model's own values. Nothing is fetched from the net without --download.
+
     [bold]Example:[/]  sorakit generate "a big red circle moves left on a navy background" -o red.mp4 --seed 7
+
+    [bold]Example:[/]  sorakit generate "a red cat" -o cat.mp4 --model Wan-AI/Wan2.1-T2V-1.3B-Diffusers
+    --device cuda --offload model --download
     """
-    from sorakit.generate import generate as sample  # noqa: PLC0415 - torch loads only here
-    from sorakit.publish import check_output, publish  # noqa: PLC0415
+    from sorakit.publish import check_output, publish  # noqa: PLC0415 - loads codecs
 
     check_output(output, overwrite=force)
+    asked: dict[str, Any] = {
+        "seed": seed, "steps": steps, "guidance": guidance, "frames": frames, "fps": fps,
+        "height": height or size, "width": width or size,
+    }  # fmt: skip
+    foreign = {"negative_prompt": negative_prompt, "image": image}
+    loading = {"offload": offload, "quantise": quantise, "allow_download": download}
     with progress_bar("generating", quiet=json_out) as progress:
-        clip = sample(
-            prompt,
-            seed=seed,
-            steps=steps,
-            guidance=guidance,
-            frames=frames,
-            height=size,
-            width=size,
-            model=model,
-            device=device,
-            progress=progress,
-        )
+        if model is None or (Path(model) / "sorakit.json").is_file():
+            _only_foreign(foreign | loading)
+            clip = _own(prompt, asked, model, device, progress)
+        else:
+            clip = _foreign(prompt, asked | foreign, model, loading | {"device": device}, progress)
         done = publish(clip, output, disclose_prompt=disclose_prompt, overwrite=force, progress=progress)
     if json_out:
         print_json(done.to_json())
@@ -52,3 +71,28 @@ def generate(
         console.print(
             f"{done.path}  mark {done.payload}  {done.psnr:.1f} dB  {done.manifest_id}", markup=False
         )
+
+
+def _own(prompt: str, asked: dict[str, Any], model: str | None, device: str, progress: Progress) -> Clip:
+    """One of the kit's own models, with its own values where nothing was asked."""
+    from sorakit.generate import generate as sample  # noqa: PLC0415 - torch loads only here
+
+    given = {k: v for k, v in asked.items() if v is not None}
+    return sample(prompt, model=Path(model) if model else None, device=device, progress=progress, **given)
+
+
+def _foreign(
+    prompt: str, asked: dict[str, Any], model: str, loading: dict[str, Any], progress: Progress
+) -> Clip:
+    """Any other model: a folder or hub id that diffusers loads."""
+    from sorakit.backends import load_foreign  # noqa: PLC0415
+
+    progress("load", 0.0)
+    return load_foreign(model, **loading).generate(prompt, progress=progress, **asked)
+
+
+def _only_foreign(options: dict[str, Any]) -> None:
+    """Refuse what the kit's own models do not have, rather than ignore it."""
+    if given := [k for k, v in options.items() if v not in (None, False, "none")]:
+        names = ", ".join("--" + k.removeprefix("allow_").replace("_", "-") for k in given)
+        raise UsageError(f"{names}: for models of diffusers only; name one with --model")
