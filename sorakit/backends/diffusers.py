@@ -27,6 +27,11 @@ from sorakit.types import Clip, Generation, Progress
 
 __all__ = ["ForeignModel", "load_foreign"]
 
+_FAILURES = (
+    RuntimeError, TypeError, LookupError, AttributeError, ArithmeticError, ImportError, AssertionError,
+)  # fmt: skip
+"""What foreign code raises when its parts or arguments do not fit together."""
+
 
 @dataclass(frozen=True, slots=True)
 class ForeignModel:
@@ -92,8 +97,10 @@ class ForeignModel:
             ) from error
         except ValueError as error:  # what pipelines raise from their checks of arguments
             raise UsageError(f"{kind} refuses these arguments: {str(error)[:300]}") from error
-        except (RuntimeError, TypeError, LookupError, AttributeError, ArithmeticError, ImportError) as error:
-            raise ModelError(f"{kind} failed: {str(error)[:300]}") from error
+        except NameError as error:  # diffusers imports some packages only where they are installed
+            raise ModelError(f"{kind} lacks a package: {error}; install it with pip") from error
+        except _FAILURES as error:
+            raise ModelError(f"{kind} failed: {type(error).__name__} {str(error)[:300]}") from error
         report("sample", 1.0)
         if getattr(out, "frames", None) is None:
             raise ModelError(f"{kind} made no video: its output has no frames")
@@ -163,10 +170,7 @@ def _load(kind: Any, folder: Path, index: Index, types: dict[str, Any], quantise
                 if is_model(cls)
             }
             pipe = kind.from_pretrained(folder, local_files_only=True, use_safetensors=True, **parts)
-    except (
-        OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError, AttributeError, AssertionError,
-        SafetensorError,
-    ) as error:  # fmt: skip
+    except (*_FAILURES, OSError, ValueError, NameError, SafetensorError) as error:
         raise ModelError(f"the model in {folder} does not load: {str(error)[:400]}") from error
     pipe.set_progress_bar_config(disable=True)
     return pipe

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from diffusers import (
+    AnimateDiffPipeline,
     AutoencoderKL,
     AutoencoderKLCogVideoX,
     AutoencoderKLHunyuanVideo,
@@ -26,12 +27,16 @@ from diffusers import (
     HunyuanVideoTransformer3DModel,
     LattePipeline,
     LatteTransformer3DModel,
+    LTXImageToVideoPipeline,
     LTXPipeline,
     LTXVideoTransformer3DModel,
     MochiPipeline,
     MochiTransformer3DModel,
+    MotionAdapter,
     StableVideoDiffusionPipeline,
+    UNet2DConditionModel,
     UNetSpatioTemporalConditionModel,
+    WanImageToVideoPipeline,
     WanPipeline,
     WanTransformer3DModel,
 )
@@ -82,6 +87,49 @@ def wan() -> Any:
             num_attention_heads=2, attention_head_dim=12, text_dim=WIDTH, freq_dim=32, ffn_dim=16,
             num_layers=1, rope_max_seq_len=32,
         ),
+    )  # fmt: skip
+
+
+def wan_from_picture() -> Any:
+    base = wan()
+    return WanImageToVideoPipeline(
+        tokenizer=base.tokenizer,
+        text_encoder=base.text_encoder,
+        vae=base.vae,
+        scheduler=base.scheduler,
+        image_processor=None,
+        image_encoder=None,
+        transformer_2=None,
+        transformer=WanTransformer3DModel(
+            num_attention_heads=2, attention_head_dim=12, in_channels=36, out_channels=16, text_dim=WIDTH,
+            freq_dim=32, ffn_dim=16, num_layers=1, rope_max_seq_len=32,
+        ),
+    )  # fmt: skip
+
+
+def ltx_from_picture() -> Any:
+    return LTXImageToVideoPipeline(**ltx().components)
+
+
+def animatediff() -> Any:
+    clip = CLIPTextConfig(
+        vocab_size=len(WORDS), hidden_size=WIDTH, intermediate_size=16, projection_dim=8, num_hidden_layers=1,
+        num_attention_heads=2, max_position_embeddings=16, bos_token_id=1, eos_token_id=1,
+    )  # fmt: skip
+    return AnimateDiffPipeline(
+        vae=latte().vae,
+        text_encoder=CLIPTextModel(clip),
+        tokenizer=tokenizer(),
+        unet=UNet2DConditionModel(
+            block_out_channels=(8, 8), layers_per_block=1, sample_size=8, cross_attention_dim=WIDTH,
+            down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"), attention_head_dim=4,
+            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"), norm_num_groups=2,
+        ),
+        motion_adapter=MotionAdapter(
+            block_out_channels=(8, 8), motion_layers_per_block=1, motion_norm_num_groups=2,
+            motion_num_attention_heads=2,
+        ),
+        scheduler=DDIMScheduler(),
     )  # fmt: skip
 
 
@@ -210,7 +258,8 @@ def svd() -> Any:
 
 FAMILIES: dict[str, Callable[[], Any]] = {
     "wan": wan, "ltx": ltx, "cogvideox": cogvideox, "hunyuan": hunyuan, "mochi": mochi, "latte": latte,
-    "svd": svd,
+    "svd": svd, "wan-from-picture": wan_from_picture, "ltx-from-picture": ltx_from_picture,
+    "animatediff": animatediff,
 }  # fmt: skip
 
 

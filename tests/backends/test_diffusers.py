@@ -37,6 +37,9 @@ SIZES: dict[str, tuple[dict[str, Any], int]] = {
     "mochi": ({"frames": 7, "height": 16, "width": 32}, 30),
     "latte": ({"frames": 8, "height": 16, "width": 32}, 8),
     "svd": ({"frames": 3, "height": 16, "width": 32, "image": PICTURE}, 7),
+    "wan-from-picture": ({"frames": 9, "height": 16, "width": 32, "image": PICTURE}, 16),
+    "ltx-from-picture": ({"frames": 9, "height": 32, "width": 64, "image": PICTURE}, 25),
+    "animatediff": ({"frames": 4, "height": 16, "width": 32}, 8),
 }
 Family = Callable[[str], Path]
 
@@ -67,7 +70,7 @@ def test_each_family_makes_a_clip(name: str, family: Family) -> None:
     shown = about.parameters
     assert (shown["steps"], shown["frames"], shown["fps"]) == (2, size["frames"], fps)
     assert shown["guidance"] > 0
-    assert ("image" in shown) == (name == "svd")
+    assert ("image" in shown) == ("image" in size)
     json.dumps(shown)
 
 
@@ -131,6 +134,7 @@ def test_lower_precision_runs(family: Family) -> None:
         ("wan", {"seed": -1}, "`seed`"),
         ("wan", {"image": PICTURE}, "WanPipeline takes no image"),
         ("svd", {"image": None}, "starts from a picture"),
+        ("ltx-from-picture", {"image": None}, "starts from a picture"),
         ("svd", {"negative_prompt": "blurry"}, "takes no negative prompt"),
         ("hunyuan", {"negative_prompt": "blurry"}, "would ignore a negative prompt"),
         ("wan", {"negative_prompt": "blurry", "guidance": 1.0}, "guidance above 1"),
@@ -168,6 +172,14 @@ def test_errors_inside_a_pipeline_come_out_as_ours(family: Family) -> None:
     mochi = load_foreign(family("mochi"))
     with pytest.raises(ModelError, match="MochiPipeline failed"):  # divides by half the steps, rounded down
         sample(mochi, "mochi", steps=1)
+
+
+def test_a_package_that_a_pipeline_misses_is_named(family: Family, monkeypatch: pytest.MonkeyPatch) -> None:
+    from diffusers.pipelines.wan import pipeline_wan_i2v  # noqa: PLC0415
+
+    monkeypatch.delattr(pipeline_wan_i2v, "ftfy", raising=False)  # as where it is not installed
+    with pytest.raises(ModelError, match="lacks a package: name 'ftfy'"):
+        sample(load_foreign(family("wan-from-picture")), "wan-from-picture")
 
 
 def test_stopping_from_the_progress_callback_passes_through(family: Family) -> None:
