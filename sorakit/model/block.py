@@ -3,13 +3,18 @@
 QK-norm (Henry et al. 2020, arXiv:2010.04245) keeps attention logits bounded at high learning rates.
 """
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sorakit.model.rope import rotate
 
-__all__ = ["Block", "SelfAttention", "attend", "mlp", "modulate"]
+__all__ = ["Attend", "Block", "SelfAttention", "attend", "mlp", "modulate"]
+
+Attend = Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
+"""How queries, keys, values `(B, heads, N, head_dim)` and a bias become `(B, heads, N, head_dim)`."""
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -40,8 +45,10 @@ class SelfAttention(nn.Module):
         self.qkv = nn.Linear(width, 3 * width, bias=False)
         self.out = nn.Linear(width, width, bias=False)
 
-    def forward(self, x: Tensor, angles: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
-        """`x` `(B, N, D)` → `(B, N, D)`."""
+    def forward(
+        self, x: Tensor, angles: Tensor | None = None, bias: Tensor | None = None, attend: Attend = attend
+    ) -> Tensor:
+        """`x` `(B, N, D)` → `(B, N, D)`; `attend` may keep clips that share a sequence apart."""
         B, N, D = x.shape
         qkv = self.qkv(x).view(B, N, 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # (3, B, heads, N, hd)
         qk, v = qkv[:2], qkv[2]
@@ -65,15 +72,27 @@ class Block(nn.Module):
         nn.init.zeros_(self.modulation.bias)
 
     def forward(
-        self, x: Tensor, c: Tensor, angles: Tensor | None = None, bias: Tensor | None = None
+        self,
+        x: Tensor,
+        c: Tensor,
+        angles: Tensor | None = None,
+        bias: Tensor | None = None,
+        *,
+        attend: Attend = attend,
+        owner: Tensor | None = None,
     ) -> Tensor:
-        """`x` `(B, N, D)`, condition `c` `(B, D)` → `(B, N, D)`."""
-        m = self.modulation(F.silu(c))[:, None].chunk(6, -1)  # six of (B, 1, D)
-        shift, scale, gate, shift2, scale2, gate2 = m
-        x = torch.addcmul(x, gate, self.attention(modulate(x, shift, scale), angles, bias))  # (B, N, D)
+        """`x` `(B, N, D)`, condition `c` `(B, D)` → `(B, N, D)`.
+
+        With `owner` `(N,)` the one row of `x` holds several clips: token n's condition is `c[owner[n]]`.
+        """
+        m = self.modulation(F.silu(c))  # (B, 6 D)
+        m = m[:, None] if owner is None else m.index_select(0, owner)[None]  # (B, 1 or N, 6 D)
+        shift, scale, gate, shift2, scale2, gate2 = m.chunk(6, -1)  # six of (B, 1 or N, D)
+        y = self.attention(modulate(x, shift, scale), angles, bias, attend)  # (B, N, D)
+        x = torch.addcmul(x, gate, y)  # (B, N, D)
         return torch.addcmul(x, gate2, self.mlp(modulate(x, shift2, scale2)))  # (B, N, D)
 
 
 def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
-    """Layer norm of `x` `(B, N, D)`, scaled by 1 + `scale` and shifted, both `(B, 1, D)`."""
+    """Layer norm of `x` `(B, N, D)`, scaled by 1 + `scale` and shifted, both `(B, 1 or N, D)`."""
     return torch.addcmul(shift, F.layer_norm(x, x.shape[-1:]), 1 + scale)  # (B, N, D)

@@ -19,9 +19,10 @@ from sorakit.model.block import Block, modulate
 from sorakit.model.patch import patchify, unpatchify
 from sorakit.model.rope import FRACTIONAL, fractional, rotary
 
-__all__ = ["VideoDiT", "forward_flops"]
+__all__ = ["TIME_FEATURES", "VideoDiT", "forward_flops", "waves"]
 
-_TIME_FEATURES = 256
+TIME_FEATURES = 256
+"""Features of `waves`."""
 
 
 class VideoDiT(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers' own mixins disagree
@@ -57,7 +58,7 @@ class VideoDiT(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers' own
         self.mean, self.std = mean, std
         self.embed = nn.Linear(size, width)
         self.place = nn.Linear(FRACTIONAL, width)
-        self.time = nn.Sequential(nn.Linear(_TIME_FEATURES, width), nn.SiLU(), nn.Linear(width, width))
+        self.time = nn.Sequential(nn.Linear(TIME_FEATURES, width), nn.SiLU(), nn.Linear(width, width))
         self.text = nn.Linear(text_width, width)
         self.text_tokens = nn.Linear(text_width, width) if joint_text else None
         self.given = nn.Linear(patch[0], width, bias=False) if given_frames else None
@@ -104,7 +105,7 @@ class VideoDiT(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers' own
         x = x + self.place(fractional(grid, x.device).to(x.dtype))  # (B, N, D)
         if given is not None:
             x = x + self._told(given.to(x.dtype), grid)  # (B, N, D)
-        c = self.time(_waves(timestep).to(x.dtype)) + self.text(pooled)  # (B, D)
+        c = self.time(waves(timestep).to(x.dtype)) + self.text(pooled)  # (B, D)
         angles = rotary(grid, self.head_dim, x.device)  # (N, hd / 2)
         words = 0
         if self.text_tokens is not None:
@@ -127,9 +128,9 @@ class VideoDiT(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers' own
         return told.repeat_interleave(grid[1] * grid[2], 1)
 
 
-def _waves(timestep: Tensor) -> Tensor:
+def waves(timestep: Tensor) -> Tensor:
     """Sines and cosines `(B, 256)` of the noise level."""
-    half = _TIME_FEATURES // 2
+    half = TIME_FEATURES // 2
     frequency = torch.exp(-math.log(10_000) * torch.arange(half, device=timestep.device) / half)
     angle = timestep.float()[:, None] * frequency  # (B, 128)
     return torch.cat([angle.cos(), angle.sin()], -1)
