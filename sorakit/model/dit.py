@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from sorakit.diffusion.flow import prediction_type
 from sorakit.errors import UsageError
+from sorakit.model.adapter import AdapterMixin
 from sorakit.model.block import Block, modulate
 from sorakit.model.patch import patchify, unpatchify
 from sorakit.model.rope import FRACTIONAL, fractional, rotary
@@ -25,7 +26,7 @@ TIME_FEATURES = 256
 """Features of `waves`."""
 
 
-class VideoDiT(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers' own mixins disagree
+class VideoDiT(ModelMixin, ConfigMixin, AdapterMixin):  # type: ignore[misc]  # diffusers' own mixins disagree
     """Video DiT.
 
     `prediction` says what the output means (see `sorakit.diffusion.flow`): "x" the clean clip, "v" the
