@@ -1,48 +1,59 @@
-"""The kit's own model as a diffusers pipeline: prompts in, clips in memory out; it never writes a file.
+"""The kit's own model as a diffusers pipeline: prompts and frames in, clips in memory out; it never writes.
 
-Stock parts around two small networks: `PreTrainedTokenizerFast` and any flow-matching scheduler of diffusers
+Stock parts around small networks: `PreTrainedTokenizerFast` and any flow-matching scheduler of diffusers
 (velocity = noise − data, timestep = 1000 σ). The shape of `__call__` follows diffusers' `pipeline_wan.py`.
+LoRA adapters go on the transformer (`pipe.transformer.add_adapter`, `load_lora_adapter`).
 """
 
-import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from os import PathLike
 from typing import Any
 
-import numpy as np
 import torch
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 from diffusers.schedulers import FlowMatchEulerDiscreteScheduler
 from diffusers.utils.outputs import BaseOutput
-from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from sorakit.diffusion.guidance import Guidance, guided_velocity
-from sorakit.errors import UsageError
+from sorakit.canvas import Canvas
+from sorakit.diffusion.guidance import Guidance
+from sorakit.errors import ModelError, UsageError
+from sorakit.given import Frames, GivenFrames, gather
 from sorakit.model.dit import VideoDiT
+from sorakit.model.format import FORMAT, check_format
 from sorakit.model.text import TextEncoder
+from sorakit.model.vae import VideoVAE
+from sorakit.sampling import (
+    OnStep,
+    Text,
+    check_prompts,
+    denoise,
+    draw_noise,
+    encode_prompts,
+    set_timesteps,
+)
 from sorakit.types import Rgb
-from sorakit.video.convert import array_to_rgb
 
-__all__ = ["SoraPipeline", "SoraPipelineOutput"]
+__all__ = ["OUTPUTS", "SoraPipeline", "SoraPipelineOutput", "finish"]
 
-_OUTPUTS = ("np", "pt", "latent")
-_MAX_PAIRS = 1 << 23
-"""Clips × tokens²: full attention is quadratic, and more than this would take gigabytes."""
+OUTPUTS = ("np", "pt", "latent")
 
 StepEnd = Callable[[Any, int, Any, dict[str, Tensor]], dict[str, Tensor]]
 
 
 @dataclass
 class SoraPipelineOutput(BaseOutput):
-    """`frames`: `uint8 (N, T, H, W, 3)` for "np"; tensors `(N, C, T, H, W)` in [-1, 1] for "pt"."""
+    """`frames`: `uint8 (N, T, H, W, 3)` for "np"; pixels `(N, 3, T, H, W)` in [-1, 1] for "pt"."""
 
     frames: Rgb | Tensor
 
 
 class SoraPipeline(DiffusionPipeline):
-    """Text to video with a `VideoDiT` in pixel space.
+    """Text, images and frames to video with a `VideoDiT`, in pixels or, with a `vae`, in its latents.
+
+    `size`: the usual clip (T, H, W). `format`: of the saved folder; one that is too new is refused.
 
     >>> from sorakit.generate import load_pipeline
     >>> pipe = load_pipeline()
@@ -50,68 +61,88 @@ class SoraPipeline(DiffusionPipeline):
     (1, 16, 32, 32, 3)
     """
 
-    model_cpu_offload_seq = "text_encoder->transformer"  # type: ignore[assignment]  # diffusers says None
+    model_cpu_offload_seq = "text_encoder->transformer->vae"  # type: ignore[assignment]  # diffusers says None
+    _optional_components = ["vae"]  # noqa: RUF012 - diffusers' name and type
     _callback_tensor_inputs = ("latents",)
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - diffusers names the parts by position
         self,
         tokenizer: PreTrainedTokenizerFast,
         text_encoder: TextEncoder,
         transformer: VideoDiT,
         scheduler: FlowMatchEulerDiscreteScheduler,
+        vae: VideoVAE | None = None,
+        size: tuple[int, int, int] | None = None,
+        format: str = FORMAT,
     ) -> None:
         super().__init__()
+        check_format(format, "this pipeline")
         self.register_modules(  # type: ignore[no-untyped-call]
-            tokenizer=tokenizer, text_encoder=text_encoder, transformer=transformer, scheduler=scheduler
+            tokenizer=tokenizer,
+            text_encoder=text_encoder,
+            transformer=transformer,
+            scheduler=scheduler,
+            vae=vae,
         )
+        said = {"size": None if size is None else list(size), "format": format}
+        self.register_to_config(**said)  # type: ignore[no-untyped-call]
 
-    def check_inputs(
-        self,
-        prompt: str | Sequence[str],
-        size: tuple[int, int, int],
-        output_type: str,
-        tensor_inputs: Sequence[str],
-    ) -> list[str]:
-        """The prompts as a list; raises `UsageError` on arguments that cannot be used."""
-        prompts = (
-            [prompt] if isinstance(prompt, str) else list(prompt) if isinstance(prompt, Sequence) else []
-        )
-        if not prompts or not all(isinstance(p, str) for p in prompts):
-            raise UsageError(f"`prompt` must be a text or a list of texts, got {type(prompt).__name__}")
-        for name, side, patch in zip(
-            ("num_frames", "height", "width"), size, self.transformer.patch, strict=True
-        ):
-            if side <= 0 or side % patch:
-                raise UsageError(f"`{name}` must be a positive multiple of {patch}, got {side}")
-        tokens = int(np.prod([s // p for s, p in zip(size, self.transformer.patch, strict=True)]))
-        if tokens * tokens * len(prompts) > _MAX_PAIRS:
-            raise UsageError(
-                f"{len(prompts)} clips of {size} make {tokens} tokens each, more than attention can hold; "
-                f"at most {int((_MAX_PAIRS / len(prompts)) ** 0.5)} fit: ask for fewer or smaller clips"
-            )
-        if output_type not in _OUTPUTS:
-            raise UsageError(f"`output_type` must be one of {', '.join(_OUTPUTS)}, got {output_type!r}")
-        if unknown := set(tensor_inputs) - set(self._callback_tensor_inputs):
-            raise UsageError(f"callbacks can have {self._callback_tensor_inputs}, got {sorted(unknown)}")
-        return prompts
+    @classmethod
+    def load_config(cls, folder: Any, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
+        """As diffusers' own, but a format that is too new is refused before any part of it is loaded."""
+        config = super().load_config(folder, *args, **kwargs)
+        found = config[0] if isinstance(config, tuple) else config
+        check_format(found.get("format", FORMAT), str(folder))
+        return config
 
-    def encode_prompt(self, prompts: list[str]) -> tuple[Tensor, Tensor]:
-        """Token vectors `(N, L, D)` and pooled prompts `(N, D)`; an empty prompt gives the null vector."""
-        length = self.text_encoder.length
-        ids = self.tokenizer(
-            prompts, padding="max_length", max_length=length, truncation=True, return_tensors="pt"
-        ).input_ids
-        out: tuple[Tensor, Tensor] = self.text_encoder(ids.to(self._execution_device))
-        return out
+    @classmethod
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str | PathLike[str], **kwargs: Any
+    ) -> "SoraPipeline":
+        """A saved pipeline; weights come from safetensors alone, never from pickles.
+
+        Raises `ModelError` when a part is missing or does not fit, or the format is too new.
+        """
+        options = {"use_safetensors": True, "low_cpu_mem_usage": False} | kwargs
+        try:
+            pipe: SoraPipeline = super().from_pretrained(pretrained_model_name_or_path, **options)
+        except (OSError, ValueError, TypeError, RuntimeError) as error:
+            raise ModelError(
+                f"{pretrained_model_name_or_path} does not load as a pipeline: {error}; it needs tokenizer, "
+                "text_encoder, transformer and scheduler, and for a model in latents a vae"
+            ) from error
+        return pipe
+
+    @property
+    def canvas(self) -> Canvas:
+        """What the transformer works on; raises `ModelError` when a part is missing or does not fit."""
+        for name in ("tokenizer", "text_encoder", "transformer", "scheduler"):
+            if getattr(self, name, None) is None:
+                raise ModelError(f"the pipeline has no `{name}`; pass one to SoraPipeline or from_pretrained")
+        return Canvas(self.transformer, self.vae)
+
+    @property
+    def size(self) -> tuple[int, int, int]:
+        """The usual clip (T, H, W)."""
+        found = self.config.get("size")
+        return self.canvas.size if found is None else (found[0], found[1], found[2])
+
+    def encode_prompt(self, prompts: list[str]) -> Text:
+        """Vectors `(N, L, D)` and pooled prompts `(N, D)`; an empty prompt gives the null vector."""
+        return encode_prompts(self.tokenizer, self.text_encoder, prompts, self._execution_device)
 
     @torch.no_grad()
     def __call__(
         self,
         prompt: str | Sequence[str],
         *,
-        num_frames: int = 16,
-        height: int = 32,
-        width: int = 32,
+        image: Any = None,
+        last_image: Any = None,
+        frames: Frames | Sequence[Frames | None] | None = None,
+        paste: bool = True,
+        num_frames: int | None = None,
+        height: int | None = None,
+        width: int | None = None,
         num_inference_steps: int = 16,
         guidance_scale: float = 3.0,
         guidance_interval: tuple[float, float] = (0.0, 1.0),
@@ -124,50 +155,77 @@ class SoraPipeline(DiffusionPipeline):
     ) -> SoraPipelineOutput | tuple[Rgb | Tensor]:
         """Clips for `prompt`, one each.
 
-        `latents` `(N, C, T, H, W)`: starting noise in place of `generator`'s. The callback may return
-        changed `latents`. Equal seeds give equal clips on one device.
+        `image`, `last_image`: first and last frame, `uint8 (H, W, 3)` or PIL; `frames`: any frames by their
+        place (see `sorakit.given`); a sequence gives each clip its own. They come out exactly as given;
+        with `paste` false the model's own prediction stands in their places, to measure it.
+        `latents` `(N, C, T', H', W')`: starting noise in place of `generator`'s. The callback may return
+        changed `latents`. Equal seeds give equal clips on one device. Raises `UsageError`, `ModelError`.
         """
-        size = (num_frames, height, width)
-        prompts = self.check_inputs(prompt, size, output_type, callback_on_step_end_tensor_inputs)
+        prompts, canvas = check_prompts(prompt), self.canvas
+        size = size_of(self.size, num_frames, height, width)
+        shape = canvas.shape(size, len(prompts))
+        self._check(output_type, callback_on_step_end_tensor_inputs)
         guidance = Guidance(guidance_scale, *guidance_interval)
-        device, dtype = self._execution_device, self.transformer.dtype
+        given = gather(
+            len(prompts), size, image=image, last_image=last_image, frames=frames, group=canvas.group
+        )
+        device = self._execution_device
+        held = canvas.held(given, device) if given is not None else None
         text, empty = self.encode_prompt(prompts), self.encode_prompt([""] * len(prompts))
-        velocity = guided_velocity(self.transformer, text, empty, guidance)
-        shape = (len(prompts), self.transformer.channels, *size)
-        if latents is None:
-            latents = randn_tensor(shape, generator=generator, device=device, dtype=torch.float32)
-        elif tuple(latents.shape) != shape:
-            raise UsageError(f"`latents` must be {shape}, got {tuple(latents.shape)}")
-        latents = latents.to(device)  # (N, C, T, H, W)
-        self._set_timesteps(num_inference_steps)
-        with self.progress_bar(total=num_inference_steps) as bar:
-            for i, t in enumerate(self.scheduler.timesteps):
-                v = velocity(latents.to(dtype), float(t) / 1000)  # (N, C, T, H, W)
-                latents = self.scheduler.step(v, t, latents, return_dict=False)[0]  # (N, C, T, H, W)
-                if callback_on_step_end is not None:
-                    latents = callback_on_step_end(self, i, t, {"latents": latents}).get("latents", latents)
-                bar.update()
+        noise = draw_noise((len(prompts), *shape), generator, latents, device)  # (N, C, T', H', W')
+        set_timesteps(self.scheduler, num_inference_steps, device)
+        with self.progress_bar(total=len(self.scheduler.timesteps)) as bar:
+            z = denoise(
+                self.transformer, self.scheduler, noise, text=text, empty=empty, guidance=guidance,
+                held=held, lead=paste, on_step=self._on_step(callback_on_step_end, bar),
+            )  # fmt: skip
+        out = finish(canvas, z, output_type, given if paste else None)
         self.maybe_free_model_hooks()  # type: ignore[no-untyped-call]
-        frames = self._decode(latents, output_type)
-        return SoraPipelineOutput(frames=frames) if return_dict else (frames,)
+        return SoraPipelineOutput(frames=out) if return_dict else (out,)
 
-    def _set_timesteps(self, steps: int) -> None:
-        if not 1 <= steps <= 1000:
-            raise UsageError(f"`num_inference_steps` must be 1 to 1000, got {steps}")
-        set_timesteps = self.scheduler.set_timesteps
-        if isinstance(self.scheduler, FlowMatchEulerDiscreteScheduler):
-            # its own spacing shifts the last noise level twice
-            set_timesteps(sigmas=np.linspace(1, 1 / steps, steps).tolist(), device=self._execution_device)
-        elif "device" in inspect.signature(set_timesteps).parameters:
-            set_timesteps(steps, device=self._execution_device)
-        else:
-            set_timesteps(steps)
+    def _check(self, output_type: str, tensor_inputs: Sequence[str]) -> None:
+        check_output_type(output_type)
+        if unknown := set(tensor_inputs) - set(self._callback_tensor_inputs):
+            raise UsageError(f"callbacks can have {self._callback_tensor_inputs}, got {sorted(unknown)}")
 
-    def _decode(self, latents: Tensor, output_type: str) -> Rgb | Tensor:
-        if output_type == "latent":
+    def _on_step(self, callback: StepEnd | None, bar: Any) -> OnStep:
+        """Moves the bar, and lets the callback see and change the latents."""
+
+        def on_step(i: int, t: Any, latents: Tensor) -> Tensor:
+            if callback is not None:
+                latents = callback(self, i, t, {"latents": latents}).get("latents", latents)
+            bar.update()
             return latents
-        model = self.transformer
-        pixels: Tensor = (latents.float() * model.std + model.mean).clamp(-1, 1)  # (N, C, T, H, W)
-        if output_type == "pt":
+
+        return on_step
+
+
+def size_of(
+    usual: tuple[int, int, int], num_frames: int | None, height: int | None, width: int | None
+) -> tuple[int, int, int]:
+    """(T, H, W), the usual value where none was asked."""
+    T, H, W = (
+        u if asked is None else asked for u, asked in zip(usual, (num_frames, height, width), strict=True)
+    )
+    return T, H, W
+
+
+def check_output_type(name: str) -> None:
+    """Raise `UsageError` unless `name` is one of `OUTPUTS`."""
+    if name not in OUTPUTS:
+        raise UsageError(f"`output_type` must be one of {', '.join(OUTPUTS)}, got {name!r}")
+
+
+def finish(canvas: Canvas, latents: Tensor, output_type: str, given: GivenFrames | None) -> Rgb | Tensor:
+    """Latents as asked for, with the given frames exactly in their places."""
+    if output_type == "latent":
+        return latents
+    pixels = canvas.decode(latents)  # (N, 3, T, H, W)
+    if output_type == "pt":
+        if given is None:
             return pixels
-        return np.stack([array_to_rgb(clip) for clip in pixels.cpu().numpy()])
+        mask = torch.from_numpy(given.mask).to(pixels.device)[:, None, :, None, None]  # (N, 1, T, 1, 1)
+        true = torch.from_numpy(given.pictures).to(pixels).permute(0, 4, 1, 2, 3) / 127.5 - 1  # as `pixels`
+        return torch.where(mask, true, pixels)
+    clips = canvas.to_rgb(pixels)
+    return clips if given is None else given.paste(clips)
