@@ -8,7 +8,7 @@ from typing import NoReturn
 import typer
 
 from sorakit import __version__
-from sorakit.cli import bench, check, demo, doctor, extend, generate, keys, mark, registry
+from sorakit.cli import bench, check, demo, doctor, generate, keys, mark, registry
 from sorakit.cli.ui import print_error
 from sorakit.errors import SorakitError
 
@@ -22,7 +22,6 @@ app = typer.Typer(
     help="Make AI video, mark it so that the mark survives, and check any video for what made it.",
 )
 app.command()(generate.generate)
-app.command()(extend.extend)
 app.command()(mark.mark)
 app.command()(check.check)
 app.command()(demo.demo)
