@@ -1,15 +1,18 @@
 """One dial for the size of a model, and what a size costs, without allocating anything.
 
-In: a depth, and the size of a clip. Out: the arguments of `VideoDiT`; parameters, operations and bytes. As in
+In: a depth, and the size of a clip. Out: the arguments of `VideoDiT`, or of the `VideoUNet` that costs as
+much; parameters, operations and bytes. As in
 nanochat (Karpathy 2025) everything follows from the depth. Small models are 32 features wide a block; beyond
 12 blocks the width grows with the square of the depth, because depth pays only while the width keeps up with
 it (Levine et al. 2020, arXiv:2006.12467) and wide products suit a GPU. Costs are read off the model itself,
 built and run on PyTorch's meta device, whose tensors have shapes but no memory.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,8 +20,9 @@ from torch import Tensor, nn
 
 from sorakit.errors import UsageError
 from sorakit.model.dit import VideoDiT, forward_flops
+from sorakit.model.unet import VideoUNet, unet_flops
 
-__all__ = ["Cost", "Memory", "describe", "dit_config", "on_meta"]
+__all__ = ["Cost", "Memory", "describe", "dit_config", "on_meta", "unet_like"]
 
 _RATIO = 32
 _WIDENS_FROM = 12
@@ -126,6 +130,42 @@ def on_meta(config: Mapping[str, Any]) -> VideoDiT:
     with torch.device("meta"):
         model: VideoDiT = VideoDiT(**config)
     return model
+
+
+def unet_like(dit: Mapping[str, Any], shape: tuple[int, int, int], words: int = 0) -> dict[str, Any]:
+    """Arguments of the `VideoUNet` that costs what `VideoDiT(**dit)` costs on clips of `shape`, within 5 %.
+
+    It has two resolutions, the lower about twice as wide. Raises `UsageError` when no U-Net costs as much.
+
+    >>> unet_like({"width": 128, "depth": 4}, (16, 32, 32))["widths"]
+    (56, 104)
+    """
+    model = on_meta(dit)
+    words = words if model.text_tokens is not None else 0
+    names = ("channels", "patch", "text_width", "joint_text", "given_frames", "prediction", "mean", "std")
+    shared = {name: model.config[name] for name in names}
+    wanted = forward_flops(model, *shape, words=words)
+
+    def cost(fine: int, coarse: int) -> float:
+        with torch.device("meta"):
+            unet = VideoUNet(**shared, widths=(fine, coarse))
+        return unet_flops(unet, *shape, words=words) / wanted
+
+    above = 8 + 8 * bisect_left(range(8, 8 * model.width, 8), 1.0, key=lambda fine: cost(fine, 2 * fine))
+    near = []
+    for fine in (above - 8, above):
+        choices = range(fine, 3 * fine, 8)
+        at = bisect_left(choices, 1.0, key=partial(cost, fine))
+        near += [
+            (abs(w / fine - 2), fine, w) for w in choices[max(at - 1, 0) : at + 1] if _equal(cost(fine, w))
+        ]
+    if not near:
+        raise UsageError(f"no U-Net costs {wanted} operations on {shape}; ask for a larger `dit` or clip")
+    return shared | {"widths": min(near)[1:]}
+
+
+def _equal(ratio: float) -> bool:
+    return abs(ratio - 1) < 0.05
 
 
 def _memory(
