@@ -1,9 +1,10 @@
-"""`generate`: a prompt in, a `Clip` in memory out. It never writes a file; `sorakit.publish` does.
+"""`generate`: a prompt, and images if any, in; a `Clip` in memory out. It never writes a file.
 
-Weights come from the package (or a folder of the same layout), as safetensors only; nothing is downloaded.
-Importing this module does not import torch.
+`sorakit.publish` does. Weights come from the package (or a folder of the same layout), as safetensors only;
+nothing is downloaded. Importing this module does not import torch.
 """
 
+import hashlib
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,72 +12,37 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+import numpy as np
 
 from sorakit.errors import ModelError, UsageError
-from sorakit.types import Clip, Generation, Progress
-from sorakit.world.caption import EXAMPLE, parse
-from sorakit.world.scene import Scene
+from sorakit.model_info import DEFAULT_MODEL, ModelInfo, load_info
+from sorakit.types import Clip, Generation, Progress, Rgb
+from sorakit.world.caption import parse
 
 if TYPE_CHECKING:
     from sorakit.pipeline import SoraPipeline
 
-__all__ = ["DEFAULT_MODEL", "ModelInfo", "generate", "load_info", "load_pipeline", "seeded"]
-
-DEFAULT_MODEL = Path(__file__).parent / "weights" / "one-object"
+__all__ = ["DEFAULT_MODEL", "ModelInfo", "generate", "load_info", "load_pipeline", "picture_of", "seeded"]
 
 _MAX_VALUES = 1 << 24
 
-
-class ModelInfo(BaseModel):
-    """`sorakit.json` in a model's folder: what it is, what it can show, and how it is best sampled."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    name: str = Field(pattern=r"^[a-z0-9.-]{1,64}$")
-    version: str = Field(pattern=r"^[a-z0-9.+-]{1,64}$")
-    licence: str = Field(max_length=64)
-    sprites: int = Field(ge=1, le=2, description="most sprites in a shot")
-    shots: int = Field(ge=1, le=2, description="most shots in a clip")
-    sizes: list[str]
-    textures: list[str]
-    camera: bool = Field(description="whether it knows camera moves")
-    steps: int = Field(ge=1, le=1000)
-    guidance: float = Field(ge=0, le=100)
-    guidance_low: float = Field(0.0, ge=0, le=1, description="no guidance where σ is lower")
-
-    def check(self, scene: Scene) -> None:
-        """Raise `UsageError` when `scene` is more than the model was trained to show."""
-        wrong = []
-        if len(scene.shots) > self.shots:
-            wrong.append("cuts")
-        for shot in scene.shots:
-            if len(shot.sprites) > self.sprites:
-                wrong.append("two sprites")
-            if shot.camera and not self.camera:
-                wrong.append("camera moves")
-            if shot.texture not in self.textures:
-                wrong.append(f"{shot.texture} backgrounds")
-            wrong += [f"the size “{s.size}”" for s in shot.sprites if s.size not in self.sizes]
-        if wrong:
-            found = ", ".join(dict.fromkeys(wrong))
-            sizes, textures = " or ".join(self.sizes), " or ".join(self.textures)
-            raise UsageError(
-                f"{self.name} was not trained on {found}. It shows {self.sprites} sprite(s) of size {sizes} "
-                f"on a {textures} background; for example: {EXAMPLE}"
-            )
+Picture = Path | str | Rgb
+"""A picture file, or `uint8 (H, W, 3)`."""
 
 
 def generate(
     prompt: str,
     *,
     seed: int,
-    frames: int = 16,
-    height: int = 32,
-    width: int = 32,
+    image: Picture | None = None,
+    last_image: Picture | None = None,
+    frames: int | None = None,
+    height: int | None = None,
+    width: int | None = None,
     fps: int = 12,
     steps: int | None = None,
     guidance: float | None = None,
+    solver: str = "euler",
     model: Path | None = None,
     device: str = "cpu",
     dtype: str | None = None,
@@ -84,57 +50,75 @@ def generate(
 ) -> Clip:
     """Make a clip; equal arguments give equal frames on one kind of device.
 
-    `steps`, `guidance`: the model's own when not given. `dtype`: "float32" (default), "bfloat16", "float16".
-    Raises `UsageError` for a prompt outside the grammar or the model's knowledge and for sizes that do not
-    fit, `ModelError` when weights or the `gen` extra are missing.
+    `image`, `last_image`: what it starts from and ends with, files or `uint8 (H, W, 3)`; their centre is cut
+    to the clip's shape and resized, then they are its frames bit for bit. `frames`, `height`, `width`,
+    `steps`, `guidance`: the model's own when not given. `solver`: "euler", "heun" (twice the evaluations) or
+    "dpm". `dtype`: "float32" (default), "bfloat16", "float16".
+    Raises `UsageError` for a prompt outside the grammar or the model's knowledge, for sizes that do not fit
+    and for images where the model takes none; `InputError` for a picture that does not read; `ModelError`
+    when weights or the `gen` extra are missing.
 
     >>> clip = generate("a big red circle bounces on a navy background", seed=1, steps=2)
     >>> clip.frames.shape, clip.generation.model
     ((16, 32, 32, 3), 'sorakit-one-object')
     """
     scene = parse(prompt)
-    _check_numbers(seed, frames, height, width, fps)
     folder = DEFAULT_MODEL if model is None else model
     info = load_info(folder)
     info.check(scene)
+    T, H, W = (u if got is None else got for u, got in zip(info.usual, (frames, height, width), strict=True))
+    _check_numbers(seed, fps, (T, H, W))
+    given = {"image": image, "last_image": last_image}
+    pictures: dict[str, Any] = {k: picture_of(v, H, W) for k, v in given.items() if v is not None}
+    if pictures:
+        info.check_given()
     steps = info.steps if steps is None else steps
     guidance = info.guidance if guidance is None else guidance
-    pipe = load_pipeline(folder, device=device, dtype=dtype)
+    pipe = load_pipeline(folder, device=device, dtype=dtype, solver=solver)
     out: Any = pipe(
         prompt,
-        num_frames=frames,
-        height=height,
-        width=width,
+        **pictures,
+        num_frames=T,
+        height=H,
+        width=W,
         num_inference_steps=steps,
         guidance_scale=guidance,
         guidance_interval=(info.guidance_low, 1.0),
         generator=seeded(seed),
-        callback_on_step_end=_reporter(progress, steps),
+        callback_on_step_end=_reporter(progress),
     )
     parameters = {
-        "frames": frames, "height": height, "width": width, "fps": fps, "steps": steps,
-        "guidance": guidance, "guidance_low": info.guidance_low, "solver": "euler",
+        "frames": T, "height": H, "width": W, "fps": fps, "steps": steps,
+        "guidance": guidance, "guidance_low": info.guidance_low, "solver": solver,
         "device": device, "dtype": dtype or "float32",
-    }  # fmt: skip
+    } | {k: "sha256:" + hashlib.sha256(v.tobytes()).hexdigest() for k, v in pictures.items()}  # fmt: skip
     about = Generation(info.name, info.version, prompt, seed, info.licence, parameters)
     return Clip(out.frames[0], Fraction(fps), about)
 
 
-def load_info(folder: Path = DEFAULT_MODEL) -> ModelInfo:
-    """What the model in `folder` says of itself; raises `ModelError`."""
-    try:
-        return ModelInfo.model_validate_json((folder / "sorakit.json").read_bytes())
-    except (OSError, ValidationError) as error:
-        raise ModelError(f"{folder} is not a model folder of sorakit: {error}") from error
+def picture_of(image: Picture, height: int, width: int) -> Rgb:
+    """A picture as `uint8 (height, width, 3)`, its centre cut to that shape; one that fits is not touched.
+
+    A file is read in a guarded child (a video gives its first frame). Raises `InputError`, `UsageError`.
+    """
+    from sorakit.shrink import fit, read_small  # noqa: PLC0415 - codecs load only here
+
+    if isinstance(image, Path | str):
+        first: Rgb = read_small(Path(image), (height, width), exact=True, max_frames=1).frames[0]
+        return first
+    array: Rgb = np.asarray(image)
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[-1] != 3 or 0 in array.shape:
+        raise UsageError(f"`image` must be a file or uint8 (H, W, 3), got {array.dtype} {array.shape}")
+    return fit(array, height, width)
 
 
 def load_pipeline(
-    folder: Path = DEFAULT_MODEL, *, device: str = "cpu", dtype: str | None = None
+    folder: Path = DEFAULT_MODEL, *, device: str = "cpu", dtype: str | None = None, solver: str = "euler"
 ) -> "SoraPipeline":
     """The model in `folder` as a diffusers pipeline, quiet and ready; raises `ModelError`.
 
     Parts are loaded by their known classes, not by the names in `model_index.json`, so that a hostile
-    folder cannot choose what is imported.
+    folder cannot choose what is imported. `solver`: see `generate`.
     """
     torch = _torch()
     kinds = {None: torch.float32} | {n: getattr(torch, n) for n in ("float32", "bfloat16", "float16")}
@@ -142,12 +126,18 @@ def load_pipeline(
         raise UsageError(f"`dtype` must be float32, bfloat16 or float16, got {dtype!r}")
     if not (folder / "transformer").is_dir():
         raise ModelError(f"{folder} holds no weights; give another folder or reinstall sorakit")
+    for part in ("tokenizer", "text_encoder", "scheduler"):
+        if not (folder / part).is_dir():
+            raise ModelError(f"{folder} does not load: it has no {part}; copy the whole folder")
+    from sorakit.schedulers import scheduler_for  # noqa: PLC0415
+
     try:
         target = torch.device(device)
         with _quiet():
             pipe = _assemble(folder, kinds[dtype]).to(target)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, AssertionError) as error:
         raise ModelError(f"the model in {folder} does not load on {device}: {error}") from error
+    pipe.scheduler = scheduler_for(solver, pipe.scheduler)
     pipe.set_progress_bar_config(disable=True)  # type: ignore[no-untyped-call]
     return pipe
 
@@ -163,6 +153,7 @@ def _assemble(folder: Path, dtype: Any) -> "SoraPipeline":
 
     from sorakit.model.dit import VideoDiT  # noqa: PLC0415
     from sorakit.model.text import TextEncoder  # noqa: PLC0415
+    from sorakit.model.vae import VideoVAE  # noqa: PLC0415
     from sorakit.pipeline import SoraPipeline  # noqa: PLC0415
 
     strict: dict[str, Any] = {
@@ -170,11 +161,15 @@ def _assemble(folder: Path, dtype: Any) -> "SoraPipeline":
     }  # fmt: skip
     kind: Any = FlowMatchEulerDiscreteScheduler  # its from_pretrained has no types
     scheduler = kind.from_pretrained(folder / "scheduler", local_files_only=True)
+    info = load_info(folder)
+    vae = VideoVAE.from_pretrained(folder / "vae", **strict).eval() if info.latent else None
     return SoraPipeline(
         tokenizer=PreTrainedTokenizerFast.from_pretrained(folder / "tokenizer", local_files_only=True),
         text_encoder=TextEncoder.from_pretrained(folder / "text_encoder", **strict).eval(),
         transformer=VideoDiT.from_pretrained(folder / "transformer", **strict).eval(),
         scheduler=scheduler,
+        vae=vae,
+        size=info.usual,
     )
 
 
@@ -202,23 +197,24 @@ def _torch() -> Any:
     return torch
 
 
-def _check_numbers(seed: int, frames: int, height: int, width: int, fps: int) -> None:
+def _check_numbers(seed: int, fps: int, size: tuple[int, int, int]) -> None:
     if not 0 <= seed < 1 << 63:
         raise UsageError(f"`seed` must be 0 to 2^63 - 1, got {seed}")
     if not 1 <= fps <= 240:
         raise UsageError(f"`fps` must be 1 to 240, got {fps}")
-    if min(frames, height, width) < 1 or frames * height * width > _MAX_VALUES:
+    frames, height, width = size
+    if min(size) < 1 or frames * height * width > _MAX_VALUES:
         raise UsageError(
             f"need sizes of at least 1 and at most {_MAX_VALUES} values, got {frames}×{height}×{width}"
         )
 
 
-def _reporter(progress: Progress | None, steps: int) -> Any:
+def _reporter(progress: Progress | None) -> Any:
     if progress is None:
         return None
 
-    def report(_pipe: object, step: int, _t: object, values: dict[str, Any]) -> dict[str, Any]:
-        progress("sample", (step + 1) / steps)
+    def report(pipe: Any, step: int, _t: object, values: dict[str, Any]) -> dict[str, Any]:
+        progress("sample", (step + 1) / len(pipe.scheduler.timesteps))
         return values
 
     return report

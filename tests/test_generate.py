@@ -5,13 +5,17 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from sorakit.errors import ModelError, UsageError
+from sorakit.diffusion.solver import SOLVERS
+from sorakit.errors import InputError, ModelError, NotAVideoError, UsageError
 from sorakit.fidelity import measure, wilson
 from sorakit.generate import DEFAULT_MODEL, generate, load_info
+from sorakit.schedulers import SCHEDULERS
 from sorakit.train.export import export
 from sorakit.train.loop import Trainer
 from sorakit.train.recipe import RECIPES
@@ -58,6 +62,79 @@ def test_one_seed_one_clip(tiny: Path) -> None:
     assert small.frames.shape == (8, 16, 24, 3)
 
 
+def test_images_are_its_first_and_last_frame(tiny: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    first = rng.integers(0, 256, (32, 32, 3), np.uint8)
+    wide = rng.integers(0, 256, (60, 100, 3), np.uint8)
+    Image.fromarray(wide).save(tmp_path / "last.png")
+    clip = generate(EXAMPLE, seed=1, model=tiny, steps=2, image=first, last_image=tmp_path / "last.png")
+    np.testing.assert_array_equal(clip.frames[0], first)
+    middle = cv2.resize(wide[:, 20:80], (32, 32), interpolation=cv2.INTER_AREA).astype(int)
+    assert np.abs(clip.frames[-1] - middle).max() <= 3
+    assert clip.generation is not None
+    assert str(clip.generation.parameters["image"]).startswith("sha256:")
+    json.dumps(clip.generation.parameters)
+
+
+def test_images_it_cannot_use_are_refused(tiny: Path, tmp_path: Path) -> None:
+    picture = np.zeros((32, 32, 3), np.uint8)
+    with pytest.raises(UsageError, match=r"sorakit-one-object was not trained to be given images"):
+        generate(EXAMPLE, seed=1, image=picture)
+    with pytest.raises(UsageError, match="must be a file or uint8"):
+        generate(EXAMPLE, seed=1, model=tiny, image=picture.astype(float))
+    with pytest.raises(InputError, match="no such file"):
+        generate(EXAMPLE, seed=1, model=tiny, image=tmp_path / "none.png")
+    (tmp_path / "text.png").write_text("hello")
+    with pytest.raises(NotAVideoError):
+        generate(EXAMPLE, seed=1, model=tiny, last_image=tmp_path / "text.png")
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # inside diffusers 0.42
+def test_each_solver_makes_its_own_clip() -> None:
+    clips = {s: generate(EXAMPLE, seed=5, steps=4, solver=s) for s in SCHEDULERS}
+    assert set(SCHEDULERS) == set(SOLVERS)
+    assert len({c.frames.tobytes() for c in clips.values()}) == len(SCHEDULERS)
+    assert all(c.generation and c.generation.parameters["solver"] == s for s, c in clips.items())
+    with pytest.raises(UsageError, match="`solver` must be one of euler, heun, dpm, got 'rk4'"):
+        generate(EXAMPLE, seed=5, solver="rk4")
+
+
+def test_the_usual_size_is_the_models_own(tiny: Path, tmp_path: Path) -> None:
+    folder = edited(tiny, tmp_path, frames=8, height=16, width=24)
+    assert generate(EXAMPLE, seed=5, model=folder, steps=1).frames.shape == (8, 16, 24, 3)
+
+
+def test_an_older_folder_says_enough(tiny: Path) -> None:
+    info = load_info()
+    assert (info.format, info.given_frames, info.latent) == ("1.0", False, False)
+    assert info.usual == (16, 32, 32)
+    assert load_info(tiny).given_frames
+
+
+def test_a_later_format_is_read_or_refused(tiny: Path, tmp_path: Path) -> None:
+    assert load_info(edited(tiny, tmp_path / "a", format="1.7", colour_space="new")).format == "1.7"
+    with pytest.raises(ModelError, match=r"has format 2\.0, this sorakit reads formats up to 1\.x"):
+        load_info(edited(tiny, tmp_path / "b", format="2.0", anything="new"))
+    with pytest.raises(ModelError, match="not a model folder"):
+        load_info(edited(tiny, tmp_path / "c", anything="new"))
+
+
+def test_a_missing_part_is_named(tiny: Path, tmp_path: Path) -> None:
+    folder = edited(tiny, tmp_path)
+    shutil.rmtree(folder / "text_encoder")
+    with pytest.raises(ModelError, match="it has no text_encoder"):
+        generate(EXAMPLE, seed=0, model=folder)
+
+
+def edited(model: Path, base: Path, **said: object) -> Path:
+    """A copy of `model` whose sorakit.json says other things."""
+    folder = base / "edited"
+    shutil.copytree(model, folder)
+    info = json.loads((folder / "sorakit.json").read_text())
+    (folder / "sorakit.json").write_text(json.dumps(info | said))
+    return folder
+
+
 def test_nothing_is_written(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     generate(EXAMPLE, seed=1, model=tiny, steps=1)
@@ -84,7 +161,7 @@ def test_a_prompt_it_cannot_follow_is_refused(tiny: Path, prompt: str, problem: 
 @pytest.mark.parametrize(
     "change",
     [
-        {"seed": -1}, {"fps": 0}, {"frames": 15}, {"height": 30}, {"width": 0},
+        {"seed": -1}, {"fps": 0}, {"frames": 15}, {"height": 30}, {"width": 0}, {"frames": 0},
         {"frames": 4000, "height": 4096}, {"steps": 0}, {"guidance": -1.0}, {"dtype": "int8"},
     ],
     ids=str,
