@@ -8,6 +8,7 @@ from rich.table import Table
 
 from sorakit.cli.ui import console, print_json, progress_bar
 from sorakit.errors import ModelError
+from sorakit.model_info import DEFAULT_MODEL, model_folder
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="Measure what the kit does, here.")
 
@@ -33,7 +34,7 @@ def generate(
     n: Annotated[int, typer.Option(min=1, max=100_000, help="Prompts to draw.")] = 200,
     seed: Annotated[int, typer.Option(min=0, max=2**53, help="Same seed, same prompts and noise.")] = 0,
     seeds: Annotated[int, typer.Option(min=1, max=1000, help="Clips of each prompt.")] = 3,
-    model: Annotated[Path | None, typer.Option(help="Model folder; the packaged one if left out.")] = None,
+    model: Annotated[str, typer.Option(help="A packaged model's name, or a folder.")] = DEFAULT_MODEL.name,
     steps: Annotated[int | None, typer.Option(min=1, max=1000, help="Sampling steps.")] = None,
     guidance: Annotated[float | None, typer.Option(min=0, max=100, help="Classifier-free guidance.")] = None,
     guidance_low: Annotated[
@@ -74,14 +75,13 @@ def generate(
     [bold]Example:[/]  sorakit bench generate --height 32 --width 48 --frames 24
     """
     from sorakit.fidelity import Sampling, measure  # noqa: PLC0415 - keeps `--help` quick
-    from sorakit.generate import DEFAULT_MODEL  # noqa: PLC0415
 
     gallery = None if picture is None else _gallery(picture)
     how = Sampling(steps, guidance, guidance_low, frames, height, width, device, dtype)
     _use_threads(threads)
     with progress_bar("measuring", quiet=json_out) as progress:
         result = measure(
-            n, seed, seeds=seeds, model=model or DEFAULT_MODEL, sampling=how, combos=combos, visit=gallery,
+            n, seed, seeds=seeds, model=model_folder(model), sampling=how, combos=combos, visit=gallery,
             progress=progress,
         )  # fmt: skip
     if picture is not None:

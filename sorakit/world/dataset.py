@@ -14,7 +14,19 @@ from sorakit.types import Rgb
 from sorakit.world.caption import MAX_TOKENS, caption, encode
 from sorakit.world.frames import Given, sample_given
 from sorakit.world.render import Rendered, render
-from sorakit.world.scene import COLOURS, MOTIONS, SHAPES, SIZES, Scene, Shot, Space, Sprite, sample_scene
+from sorakit.world.scene import (
+    BACKGROUNDS,
+    CAMERAS,
+    COLOURS,
+    MOTIONS,
+    SHAPES,
+    SIZES,
+    TEXTURES,
+    Scene,
+    Shot,
+    Space,
+    sample_scene,
+)
 
 __all__ = ["MAKEUP", "Batch", "Draw", "batches", "make_batch", "with_other_looks"]
 
@@ -22,9 +34,11 @@ Floats = npt.NDArray[np.float32]
 Size = tuple[int, int, int]
 
 _WORDS: tuple[tuple[str, ...], ...] = (tuple(COLOURS), SHAPES, tuple(SIZES), MOTIONS)
+_BACKDROP: tuple[tuple[str, ...], ...] = (TEXTURES, tuple(CAMERAS), tuple(BACKGROUNDS))
+_OF_SPRITES = sum(len(words) for words in _WORDS)
 
-MAKEUP = sum(len(words) for words in _WORDS)
-"""Features of `Batch.makeup`: one for each word that a sprite can have."""
+MAKEUP = _OF_SPRITES + sum(len(words) for words in _BACKDROP)
+"""Features of `Batch.makeup`: one for each word that a sprite or a backdrop can have."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,7 +47,8 @@ class Batch:
 
     A decoy shows its clip with other shapes or colours on the same tracks (the clip itself where none was
     drawn). The mask, 0 to 1, covers the sprites of both, grown by a pixel. `given` `bool (B, T)`: frames that
-    the model is shown clean. `makeup` `(B, N, MAKEUP)`: how much of each patch shows a sprite of each word.
+    the model is shown clean. `makeup` `(B, N, MAKEUP)`: how much of each patch shows a sprite or a backdrop of
+    each word. `textured` `(B, T)`: 1 where the backdrop is not plain.
     """
 
     scenes: tuple[Scene, ...]
@@ -43,6 +58,7 @@ class Batch:
     masks: Floats
     given: npt.NDArray[np.bool_]
     makeup: Floats
+    textured: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +99,7 @@ def make_batch(seed: int, index: int, draw: Draw) -> Batch:
     decoys = np.empty_like(clips)
     masks = np.zeros((size, *shape), np.float32)
     given = np.zeros((size, shape[0]), bool)
+    textured = np.zeros((size, shape[0]), np.float32)
     makeup = []
     for i, scene in enumerate(scenes):
         shown = sample_given(rng, shape[0], len(scene.shots)) if rng.random() < draw.given else Given()
@@ -97,9 +114,11 @@ def make_batch(seed: int, index: int, draw: Draw) -> Batch:
                 np.maximum(part, track.mask, out=part)
             if version is scene:
                 clips[i] = out.frames
-                makeup.append(_makeup(out, draw.patch, shape))
+                makeup.append(_makeup(scene, out, draw.patch, shape))
+                for shot, first in zip(scene.shots, out.cuts, strict=True):
+                    textured[i, first:] = shot.texture != "plain"
     tokens = np.stack([encode(caption(s), draw.length) for s in scenes])
-    return Batch(scenes, clips, decoys, tokens, _grown(masks), given, np.stack(makeup))
+    return Batch(scenes, clips, decoys, tokens, _grown(masks), given, np.stack(makeup), textured)
 
 
 def batches(seed: int, draw: Draw, *, first: int = 0, step: int = 1) -> Iterator[Batch]:
@@ -113,8 +132,14 @@ def batches(seed: int, draw: Draw, *, first: int = 0, step: int = 1) -> Iterator
 def with_other_looks(scene: Scene, rng: np.random.Generator) -> Scene:
     """`scene` with other shapes or, in half of the shots of two sprites, their colours exchanged.
 
-    Drawn from the same seed, the tracks agree: only the words can tell which look belongs where.
+    In half of the scenes with a cut the two backgrounds are exchanged instead. Drawn from the same seed, the
+    tracks agree: only the words can tell which look belongs where.
     """
+    if len(scene.shots) == 2 and rng.random() < 0.5:
+        first, second = scene.shots
+        return Scene(
+            (replace(first, background=second.background), replace(second, background=first.background))
+        )
 
     def change(shot: Shot) -> Shot:
         if len(shot.sprites) == 2 and rng.random() < 0.5:
@@ -129,8 +154,8 @@ def with_other_looks(scene: Scene, rng: np.random.Generator) -> Scene:
     return Scene(tuple(change(s) for s in scene.shots))
 
 
-def _makeup(out: Rendered, patch: Size, shape: Size) -> Floats:
-    """`(N, MAKEUP)`: share of each patch that a visible sprite of each word covers."""
+def _makeup(scene: Scene, out: Rendered, patch: Size, shape: Size) -> Floats:
+    """`(N, MAKEUP)`: share of each patch that a visible sprite or backdrop of each word covers."""
     grid = [s // p for s, p in zip(shape, patch, strict=True)]
     total = np.zeros((*grid, MAKEUP), np.float32)
     hidden = np.zeros(shape, np.float32)
@@ -140,13 +165,20 @@ def _makeup(out: Rendered, patch: Size, shape: Size) -> Floats:
         seen[where] = track.mask * (1 - hidden[where])
         hidden[where] = np.maximum(hidden[where], track.mask)
         blocks = seen.reshape(grid[0], patch[0], grid[1], patch[1], grid[2], patch[2])
-        total += blocks.mean((1, 3, 5))[..., None] * _one_hot(track.sprite)
+        s = track.sprite
+        share = blocks.mean((1, 3, 5))[..., None]
+        total[..., :_OF_SPRITES] += share * _one_hot(_WORDS, (s.colour, s.shape, s.size, s.motion))
+    bare = 1 - total[..., : len(COLOURS)].sum(-1, keepdims=True)
+    for shot, first in zip(scene.shots, out.cuts, strict=True):
+        where = slice(first // patch[0], None)
+        total[where, ..., _OF_SPRITES:] = bare[where] * _one_hot(
+            _BACKDROP, (shot.texture, shot.camera, shot.background)
+        )
     return total.reshape(-1, MAKEUP)
 
 
-def _one_hot(sprite: Sprite) -> Floats:
-    named = (sprite.colour, sprite.shape, sprite.size, sprite.motion)
-    rows = [np.asarray(words) == word for words, word in zip(_WORDS, named, strict=True)]
+def _one_hot(known: tuple[tuple[str, ...], ...], named: tuple[str, ...]) -> Floats:
+    rows = [np.asarray(words) == word for words, word in zip(known, named, strict=True)]
     return np.concatenate(rows).astype(np.float32)
 
 

@@ -14,7 +14,7 @@ __all__ = ["Given", "sample_given"]
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """`frames`: indices shown clean; `start`, `span`: the clip's place on a longer time line, as in `render`."""
+    """`frames`: indices shown clean; `start`, `span`: its place on a longer time line, as in `render`."""
 
     frames: tuple[int, ...] = ()
     start: int = 0
