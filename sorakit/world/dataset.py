@@ -47,7 +47,7 @@ class Batch:
 
     A decoy shows its clip with other shapes or colours on the same tracks (the clip itself where none was
     drawn). The mask, 0 to 1, covers the sprites of both, grown by a pixel. `given` `bool (B, T)`: frames that
-    the model is shown clean. `makeup` `(B, N, MAKEUP)`: how much of each patch shows a sprite or a backdrop of
+    the model is shown clean. `makeup` `(B, N, MAKEUP)`: how much of each patch shows a sprite or backdrop of
     each word. `textured` `(B, T)`: 1 where the backdrop is not plain.
     """
 
