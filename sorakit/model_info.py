@@ -43,7 +43,7 @@ class ModelInfo(BaseModel):
 
     @property
     def usual(self) -> tuple[int, int, int]:
-        """Its usual clip (T, H, W): 16 frames of 32 px, of 64 px where it works in latents, unless it says."""
+        """Its usual clip (T, H, W): 16 frames of 32 px, 64 px where it works in latents, unless it says."""
         side = 64 if self.latent else 32
         return self.frames or 16, self.height or side, self.width or side
 

@@ -8,7 +8,7 @@ from typing import NoReturn
 import typer
 
 from sorakit import __version__
-from sorakit.cli import bench, check, demo, doctor, generate, keys, mark, registry
+from sorakit.cli import bench, check, demo, doctor, extend, generate, keys, mark, registry, train
 from sorakit.cli.ui import print_error
 from sorakit.errors import SorakitError
 
@@ -22,11 +22,13 @@ app = typer.Typer(
     help="Make AI video, mark it so that the mark survives, and check any video for what made it.",
 )
 app.command()(generate.generate)
+app.command()(extend.extend)
 app.command()(mark.mark)
 app.command()(check.check)
 app.command()(demo.demo)
 app.command()(doctor.doctor)
 app.add_typer(bench.app, name="bench")
+app.command()(train.train)
 app.add_typer(keys.app, name="keys")
 app.add_typer(registry.app, name="registry")
 

@@ -7,6 +7,7 @@ import typer
 
 from sorakit.cli.ui import console, print_json, progress_bar
 from sorakit.errors import UsageError
+from sorakit.model_info import model_folder
 from sorakit.types import Clip, Progress
 
 
@@ -22,11 +23,16 @@ def generate(
     width: Annotated[int | None, typer.Option(min=16, max=4096, help="Its width alone, px.")] = None,
     fps: Annotated[int | None, typer.Option(min=1, max=240, help="Frames a second.")] = None,
     model: Annotated[
-        str | None, typer.Option(help="Folder of a sorakit or diffusers model, or a hub id `owner/name`.")
+        str | None,
+        typer.Option(
+            help="A packaged model's name (one-object, full-world, …), the folder of a sorakit or diffusers "
+            "model, or a hub id `owner/name`."
+        ),
     ] = None,
     image: Annotated[
-        Path | None, typer.Option(help="Picture to start from (diffusers: image-to-video models).")
+        Path | None, typer.Option(help="Picture to start from, for models that take one.")
     ] = None,
+    last_image: Annotated[Path | None, typer.Option(help="Picture to end with (sorakit models).")] = None,
     negative_prompt: Annotated[str | None, typer.Option(help="What not to show (diffusers).")] = None,
     device: Annotated[str, typer.Option(help="`cpu`, `cuda`, `mps`.")] = "cpu",
     offload: Annotated[
@@ -46,6 +52,9 @@ def generate(
 
     [bold]Example:[/]  sorakit generate "a big red circle moves left on a navy background" -o red.mp4 --seed 7
 
+    [bold]Example:[/]  sorakit generate "a small cyan cross bounces and a big red square orbits on a dotted
+    navy background" -o two.mp4 --model full-world
+
     [bold]Example:[/]  sorakit generate "a red cat" -o cat.mp4 --model Wan-AI/Wan2.1-T2V-1.3B-Diffusers
     --device cuda --offload model --download
     """
@@ -56,14 +65,19 @@ def generate(
         "seed": seed, "steps": steps, "guidance": guidance, "frames": frames, "fps": fps,
         "height": height or size, "width": width or size,
     }  # fmt: skip
-    foreign = {"negative_prompt": negative_prompt, "image": image}
+    foreign = {"negative_prompt": negative_prompt}
     loading = {"offload": offload, "quantise": quantise, "allow_download": download}
     with progress_bar("generating", quiet=json_out) as progress:
-        if model is None or (Path(model) / "sorakit.json").is_file():
+        folder = None if model is None else model_folder(model)
+        if model is None or folder is None or (folder / "sorakit.json").is_file():
             _only_foreign(foreign | loading)
-            clip = _own(prompt, asked, model, device, progress)
+            pictures = {"image": image, "last_image": last_image}
+            clip = _own(prompt, asked | pictures, folder, device, progress)
         else:
-            clip = _foreign(prompt, asked | foreign, model, loading | {"device": device}, progress)
+            if last_image is not None:
+                raise UsageError("--last-image: for models of sorakit only")
+            wanted = asked | foreign | {"image": image}
+            clip = _foreign(prompt, wanted, model, loading | {"device": device}, progress)
         done = publish(clip, output, disclose_prompt=disclose_prompt, overwrite=force, progress=progress)
     if json_out:
         print_json(done.to_json())
@@ -73,12 +87,12 @@ def generate(
         )
 
 
-def _own(prompt: str, asked: dict[str, Any], model: str | None, device: str, progress: Progress) -> Clip:
+def _own(prompt: str, asked: dict[str, Any], model: Path | None, device: str, progress: Progress) -> Clip:
     """One of the kit's own models, with its own values where nothing was asked."""
     from sorakit.generate import generate as sample  # noqa: PLC0415 - torch loads only here
 
     given = {k: v for k, v in asked.items() if v is not None}
-    return sample(prompt, model=Path(model) if model else None, device=device, progress=progress, **given)
+    return sample(prompt, model=model, device=device, progress=progress, **given)
 
 
 def _foreign(

@@ -2,6 +2,7 @@
 
 import copy
 import time
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -17,10 +18,24 @@ from sorakit.world.caption import caption, encode
 from sorakit.world.oracle import mean_scores
 from sorakit.world.scene import Scene, sample_scene
 
-__all__ = ["evaluate", "fixed_scenes", "sample_clips"]
+__all__ = ["Sampled", "evaluate", "fixed_scenes", "sample_all", "sample_clips"]
 
 _PROMPT_SEED = 1_000_003
 """No training stream starts from this seed."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sampled:
+    """Clips sampled for scenes, one each, and the CPU-seconds that took."""
+
+    scenes: list[Scene]
+    clips: list[Rgb]
+    cpu: float
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """The oracle's means over all clips."""
+        return {k: round(v, 4) for k, v in mean_scores(self.clips, self.scenes).items()}
 
 
 @torch.no_grad()
@@ -42,16 +57,16 @@ def sample_clips(
         device
     )
     if recipe.bf16:
-        dit, text = copy.deepcopy(dit).to(torch.bfloat16), copy.deepcopy(text).to(torch.bfloat16)
+        dit, text = copy.deepcopy(dit).bfloat16(), copy.deepcopy(text).bfloat16()
     velocity = guided_velocity(dit, text(tokens), text(torch.zeros_like(tokens)), guidance)
     z = euler(velocity, noise, sigmas(recipe.steps, recipe.shift))  # (N, C, T, H, W)
     return codec.decode(z)
 
 
-def evaluate(
+def sample_all(
     dit: VideoDiT, text: TextEncoder, recipe: Recipe, codec: Codec, guidance: float | None = None
-) -> dict[str, float]:
-    """Mean oracle scores over the recipe's fixed prompts, and the CPU-seconds that it took."""
+) -> Sampled:
+    """A clip for each of the recipe's fixed prompts."""
     start = time.process_time()
     scenes = fixed_scenes(recipe, recipe.prompts)
     how = Guidance(recipe.guidance if guidance is None else guidance, recipe.guidance_low)
@@ -59,8 +74,15 @@ def evaluate(
     for i in range(0, len(scenes), 24):
         part = [caption(s) for s in scenes[i : i + 24]]
         clips += list(sample_clips(dit, text, part, recipe, guidance=how, codec=codec, seed=5 + i))
-    scores = {k: round(v, 4) for k, v in mean_scores(clips, scenes).items()}
-    return scores | {"evaluation_cpu_s": round(time.process_time() - start, 1)}
+    return Sampled(scenes, clips, time.process_time() - start)
+
+
+def evaluate(
+    dit: VideoDiT, text: TextEncoder, recipe: Recipe, codec: Codec, guidance: float | None = None
+) -> dict[str, float]:
+    """Mean oracle scores over the recipe's fixed prompts, and the CPU-seconds that sampling took."""
+    sampled = sample_all(dit, text, recipe, codec, guidance)
+    return sampled.scores | {"evaluation_cpu_s": round(sampled.cpu, 1)}
 
 
 def fixed_scenes(recipe: Recipe, count: int, seed: int = _PROMPT_SEED) -> list[Scene]:

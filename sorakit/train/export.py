@@ -1,6 +1,7 @@
 """Turns a training run's averaged weights into a model folder: `python -m sorakit.train.export RUN OUT`.
 
-The folder is a diffusers pipeline (`save_pretrained`) in half precision plus `sorakit.json`.
+The folder is a diffusers pipeline (`save_pretrained`) in half precision, `sorakit.json` and `MODEL_CARD.md`,
+whose figures come from the run's ledger and, when given, from the JSON of `sorakit bench generate`.
 """
 
 import argparse
@@ -9,34 +10,59 @@ from pathlib import Path
 import torch
 from diffusers.schedulers import FlowMatchEulerDiscreteScheduler
 
-from sorakit.generate import ModelInfo
 from sorakit.model.tokenizer import build_tokenizer
+from sorakit.model_info import ModelInfo
 from sorakit.pipeline import SoraPipeline
-from sorakit.train.loop import Trainer
+from sorakit.train.card import read_scores, write_card
+from sorakit.train.checkpoint import checkpoint_state
+from sorakit.train.codec import Latents
 from sorakit.train.recipe import RECIPES, Recipe
+from sorakit.train.recipe_file import recipe_from
+from sorakit.train.trainer import Trainer
 
-__all__ = ["export", "export_pipeline"]
+__all__ = ["export", "export_pipeline", "recipe_of"]
+
+
+def recipe_of(checkpoint: Path) -> Recipe:
+    """The recipe that `checkpoint` was trained with, as it was then; raises `ModelError` or `UsageError`."""
+    state = checkpoint_state(checkpoint)
+    return recipe_from(state.get("recipe", {}), str(checkpoint))
 
 
 def export_pipeline(trainer: Trainer, dtype: torch.dtype = torch.float16) -> SoraPipeline:
     """The run's EMA weights as a pipeline; float16 keeps 11 bits, enough for weights of order one."""
-    recipe = trainer.recipe
-    pair = trainer.ema.model.to(dtype)
+    recipe, codec = trainer.recipe, trainer.codec
+    pair = trainer.averaged().to(dtype)
     return SoraPipeline(
         tokenizer=build_tokenizer(recipe.length),
         text_encoder=pair.text,
         transformer=pair.dit,
         scheduler=FlowMatchEulerDiscreteScheduler(shift=recipe.shift),  # type: ignore[no-untyped-call]
+        vae=codec.vae.to(dtype) if isinstance(codec, Latents) else None,
+        size=recipe.shape,
     )
 
 
-def export(recipe: Recipe, checkpoint: Path, out: Path, version: str) -> None:
-    """Write `checkpoint`'s model to folder `out`; what is sampled best goes into `sorakit.json`."""
+def export(recipe: Recipe, checkpoint: Path, out: Path, version: str, scores: Path | None = None) -> None:
+    """Write `checkpoint`'s model to folder `out`; what is sampled best goes into `sorakit.json`.
+
+    `scores`: file with the JSON object of `sorakit bench generate --json`, for the card. Raises `ModelError`
+    when the checkpoint does not fit the recipe, `UsageError` when `scores` cannot be read.
+    """
+    measured = None if scores is None else read_scores(scores)
     trainer = Trainer(recipe)
     trainer.load(checkpoint)
     export_pipeline(trainer).save_pretrained(out, safe_serialization=True)
-    space = recipe.space
-    info = ModelInfo(
+    info = _info(recipe, version)
+    (out / "sorakit.json").write_text(info.model_dump_json(indent=2) + "\n")
+    write_card(out / "MODEL_CARD.md", info, recipe, trainer, measured)
+    for file in out.rglob("*"):  # safetensors makes files that only their owner can read
+        file.chmod(0o755 if file.is_dir() else 0o644)
+
+
+def _info(recipe: Recipe, version: str) -> ModelInfo:
+    space, (frames, height, width) = recipe.space, recipe.shape
+    return ModelInfo(
         name=f"sorakit-{recipe.name}",
         version=version,
         licence="Apache-2.0",
@@ -48,10 +74,12 @@ def export(recipe: Recipe, checkpoint: Path, out: Path, version: str) -> None:
         steps=recipe.steps,
         guidance=recipe.guidance,
         guidance_low=recipe.guidance_low,
+        given_frames=bool(recipe.model.get("given_frames", False)),
+        latent=bool(recipe.autoencoder),
+        frames=frames,
+        height=height,
+        width=width,
     )
-    for file in out.rglob("*"):  # safetensors makes files that only their owner can read
-        file.chmod(0o755 if file.is_dir() else 0o644)
-    (out / "sorakit.json").write_text(info.model_dump_json(indent=2) + "\n")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -59,10 +87,13 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m sorakit.train.export", description=__doc__)
     parser.add_argument("run", type=Path, help="folder of the run, with last.safetensors")
     parser.add_argument("out", type=Path, help="model folder to write")
-    parser.add_argument("--recipe", choices=sorted(RECIPES), default="one-object")
+    parser.add_argument("--recipe", choices=sorted(RECIPES), help="instead of the run's own")
     parser.add_argument("--version", default="0.1.0")
+    parser.add_argument("--scores", type=Path, help="JSON of `sorakit bench generate --json`, for the card")
     args = parser.parse_args(argv)
-    export(RECIPES[args.recipe], args.run / "last.safetensors", args.out, args.version)
+    checkpoint = args.run / "last.safetensors"
+    recipe = RECIPES[args.recipe] if args.recipe else recipe_of(checkpoint)
+    export(recipe, checkpoint, args.out, args.version, args.scores)
     return 0
 
 

@@ -1,35 +1,34 @@
-"""The training loop: a recipe in, checkpoints and a JSONL log out.
+"""The training loop: a recipe in, checkpoints, a log and stills of samples out.
 
-Muon (Jordan 2024; RMS-matched as in Liu et al. 2025, arXiv:2502.16982) on the hidden matrices and AdamW on
-the rest, warm-up, constant and decaying learning rate, EMA, text drop, infinite data. SIGTERM and SIGINT end
-the run after the current step with a checkpoint; a run started again in the same folder goes on.
+Warm-up, constant and decaying learning rate, infinite data. SIGTERM and SIGINT end the run after the
+current step with a checkpoint; a run started again in the same folder goes on from there. Under a budget of
+steps a run that was killed at any moment ends with the same bits as one that was not; under a budget of
+hours the learning rate follows the clock.
 """
 
-import copy
-import json
 import math
-import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import torch
-from torch import nn
-
-from sorakit.errors import ModelError, UsageError
-from sorakit.model.dit import forward_flops
-from sorakit.train.checkpoint import load_checkpoint, save_checkpoint
-from sorakit.train.codec import open_codec
-from sorakit.train.ema import Ema
-from sorakit.train.evaluate import evaluate
-from sorakit.train.objective import Pair, batch_loss
+from sorakit.errors import UsageError
+from sorakit.train.data import Made, open_source, open_stream
+from sorakit.train.evaluate import sample_all
+from sorakit.train.ledger import WATTS_PER_CORE
+from sorakit.train.logs import Log
+from sorakit.train.parallel import ALONE, Group
+from sorakit.train.preview import draw_preview
 from sorakit.train.recipe import Recipe
-from sorakit.world.dataset import Batch, batches
+from sorakit.train.stopping import stoppable
+from sorakit.train.trainer import Trainer
 
-__all__ = ["Budget", "Trainer", "train"]
+__all__ = ["Budget", "Report", "Run", "Trainer", "learning_rate", "stoppable", "train"]
+
+_stoppable = stoppable  # the other trainers' name for it
+
+Report = Callable[[Trainer, float], None]
+"""Called after each step with the trainer and the share of the budget that is used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,160 +50,165 @@ class Budget:
         return min(1.0, max(hours / self.hours, steps / self.steps))
 
 
-class Trainer:
-    """One run's state and its step."""
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How to run a recipe; nothing here changes what a run of given steps learns, but for `shards`.
 
-    def __init__(self, recipe: Recipe, device: str = "cpu") -> None:
-        self.recipe, self.device = recipe, torch.device(device)
-        with torch.random.fork_rng():
-            torch.manual_seed(recipe.seed)
-            self.pair = Pair(recipe).to(self.device)
-        self.work = copy.deepcopy(self.pair).to(torch.bfloat16) if recipe.bf16 else self.pair
-        self.codec = open_codec(recipe.autoencoder, self.pair.dit, self.device)
-        self.ema = Ema(self.pair, recipe.ema)
-        self.optimisers = _optimisers(self.pair, recipe.lr)
-        self.generator = torch.Generator().manual_seed(recipe.seed + 1)
-        self.step, self.clips, self.work_done, self.loss = 0, 0, 0, math.nan
-        self.wall = self.cpu = 0.0
+    `save_every`, `evaluate_every` in seconds, `log_every` in steps; `workers`: processes that make batches;
+    `shards`: folder of one's own clips; `watts_per_core`: assumed power of a busy core.
+    """
 
-    def update(self, batch: Batch, lr: float) -> float:
-        """One optimiser step on `batch`; the loss comes back. Raises `ModelError` when it is not finite."""
-        recipe = self.recipe
-        if self.work is not self.pair:  # bfloat16 copies of the float32 weights do the matrix products
-            with torch.no_grad():
-                torch._foreach_copy_(list(self.work.parameters()), list(self.pair.parameters()))
-        loss = batch_loss(self.work, batch, recipe, self.generator, self.codec)
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise ModelError(f"the loss became {value} at step {self.step}; lower `lr` or start again")
-        loss.backward()  # type: ignore[no-untyped-call]
-        if self.work is not self.pair:
-            self._take_gradients()
-        nn.utils.clip_grad_norm_(self.pair.parameters(), recipe.clip)
-        for optimiser in self.optimisers:
-            for group in optimiser.param_groups:
-                group["lr"] = lr
-            optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
-        self.step += 1
-        self.clips += len(batch.clips)
-        self.work_done += self.flops(batch.clips.shape)
-        self.ema.update(self.pair, self.step)
-        self.loss = value if math.isnan(self.loss) else 0.98 * self.loss + 0.02 * value
-        return value
-
-    def _take_gradients(self) -> None:
-        for p, q in zip(self.pair.parameters(), self.work.parameters(), strict=True):
-            p.grad = None if q.grad is None else q.grad.float()
-            q.grad = None
-
-    def flops(self, shape: tuple[int, ...]) -> int:
-        """Training operations of one step on clips `(B, T, H, W, 3)`."""
-        words = self.recipe.slots or self.recipe.length
-        joint = words if self.pair.dit.text_tokens is not None else 0
-        inside = self.codec.shape((shape[1], shape[2], shape[3]))
-        return 3 * shape[0] * forward_flops(self.pair.dit, *inside, words=joint)
-
-    def save(self, path: Path) -> None:
-        """Write everything needed to go on."""
-        state = {
-            "step": self.step, "clips": self.clips, "work_done": self.work_done, "loss": self.loss,
-            "wall": self.wall, "cpu": self.cpu, "recipe": asdict(self.recipe),
-        }  # fmt: skip
-        save_checkpoint(path, self._modules(), self.optimisers, self.generator, state)
-
-    def load(self, path: Path) -> None:
-        """Go on from `path`."""
-        state = load_checkpoint(path, self._modules(), self.optimisers, self.generator)
-        self.step, self.loss = int(state["step"]), float(state["loss"])
-        self.clips, self.work_done = int(state["clips"]), int(state["work_done"])
-        self.wall, self.cpu = float(state["wall"]), float(state["cpu"])
-
-    def _modules(self) -> dict[str, nn.Module]:
-        return {"model": self.pair, "ema": self.ema.model}
+    device: str = "cpu"
+    workers: int = 0
+    shards: Path | None = None
+    compiled: bool = False
+    tensorboard: bool = False
+    save_every: float = 300
+    evaluate_every: float = 600
+    log_every: int = 50
+    watts_per_core: float = WATTS_PER_CORE
 
 
 def train(
     recipe: Recipe,
     out: Path,
     budget: Budget,
+    run: Run | None = None,
     *,
-    device: str = "cpu",
-    save_every: float = 300,
-    evaluate_every: float = 600,
+    device: str | None = None,
+    save_every: float | None = None,
+    evaluate_every: float | None = None,
+    group: Group = ALONE,
+    report: Report | None = None,
 ) -> Trainer:
     """Train `recipe` in folder `out` until `budget` is used; goes on from `out/last.safetensors` if present.
 
-    `save_every`, `evaluate_every`: seconds. Writes `log.jsonl`, `last.safetensors`; returns the trainer.
+    `device`, `save_every`, `evaluate_every` stand for those of `run`. Writes `last.safetensors`, `log.jsonl`
+    and `previews/*.png`; returns the trainer. Raises `ModelError` when the loss is not finite or a checkpoint
+    does not fit, `UsageError` when the recipe cannot run so.
     """
-    trainer = Trainer(recipe, device)
+    given = {"device": device, "save_every": save_every, "evaluate_every": evaluate_every}
+    run = replace(run or Run(), **{k: v for k, v in given.items() if v is not None})  # type: ignore[arg-type]
+    source = open_source(recipe, run.shards)
+    trainer = Trainer(recipe, run.device, group=group, compiled=run.compiled)
     last = out / "last.safetensors"
     if last.exists():
         trainer.load(last)
+    trainer.enter(run.watts_per_core, source.about)
     out.mkdir(parents=True, exist_ok=True)
-    stream = batches(recipe.seed, recipe.draw, first=trainer.step)
-    with (out / "log.jsonl").open("a") as log, _stoppable() as stop:
-        saved = measured = trainer.wall
-        clock = (time.monotonic() - trainer.wall, time.process_time() - trainer.cpu)
-        while (used := budget.used(trainer.wall / 3600, trainer.step)) < 1 and not stop:
-            trainer.update(next(stream), learning_rate(recipe, trainer.step, used))
-            trainer.wall, trainer.cpu = time.monotonic() - clock[0], time.process_time() - clock[1]
-            if trainer.step % 50 == 0:
-                _log(log, trainer, {"used": round(used, 4)})
-            if trainer.wall - saved >= save_every:
-                trainer.save(last)
-                saved = trainer.wall
-            if trainer.wall - measured >= evaluate_every:
-                _log(
-                    log,
-                    trainer,
-                    evaluate(trainer.ema.model.dit, trainer.ema.model.text, recipe, trainer.codec),
-                )
-                measured = trainer.wall
-        trainer.save(last)
-        _log(log, trainer, evaluate(trainer.ema.model.dit, trainer.ema.model.text, recipe, trainer.codec))
+    first = trainer.step * recipe.accumulate + group.rank
+    log = Log(out, trainer.step, tensorboard=run.tensorboard) if group.first else None
+    batches = open_stream(source, first=first, step=group.size, workers=run.workers)
+    with stoppable() as stop, batches as stream:
+        try:
+            _Loop(trainer, out, budget, run, log=log, report=report).go(stream, stop)
+        finally:
+            if log is not None:
+                log.close()
     return trainer
 
 
+class _Loop:
+    """The loop's clocks and what happens at which of their marks."""
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        out: Path,
+        budget: Budget,
+        run: Run,
+        *,
+        log: Log | None,
+        report: Report | None,
+    ) -> None:
+        self.trainer, self.out, self.budget, self.run = trainer, out, budget, run
+        self.log, self.report = log, report
+        self.start = time.monotonic() - trainer.ledger.wall
+        self.saved = self.measured = trainer.ledger.wall
+        self.workers: dict[int, float] = {}
+
+    def go(self, stream: Iterator[Made], stop: list[int]) -> None:
+        """Step until the budget is used or a signal came."""
+        trainer, fresh, begun = self.trainer, False, self.trainer.step
+        while True:
+            wall = trainer.ledger.wall
+            used, stopped, save, measure = trainer.group.agree(
+                self.budget.used(wall / 3600, trainer.step),
+                bool(stop),
+                wall - self.saved >= self.run.save_every,
+                wall - self.measured >= self.run.evaluate_every,
+            )
+            if save or stopped or used >= 1:
+                trainer.save(self.out / "last.safetensors")
+                self.saved = wall
+            if measure or (used >= 1 and not stopped and trainer.step > begun):
+                self._measure()
+                self.measured = trainer.ledger.wall = self._now()
+                fresh = True
+            if stopped or used >= 1:
+                break
+            fresh = False
+            self._step(stream, used)
+        if not fresh:
+            self._row({"used": round(used, 4)})
+        trainer.save(self.out / "last.safetensors")  # with the time that sampling took
+
+    def _step(self, stream: Iterator[Made], used: float) -> None:
+        trainer, recipe = self.trainer, self.trainer.recipe
+        made = [next(stream) for _ in range(recipe.accumulate // trainer.group.size)]
+        rate = learning_rate(recipe, trainer.step, used)
+        trainer.update([m.batch for m in made], rate, worker_cpu=self._worker_seconds(made))
+        trainer.ledger.wall = self._now()
+        if trainer.step % self.run.log_every == 0:
+            self._row({"used": round(used, 4), "lr": rate})
+        if self.report is not None:
+            self.report(trainer, self.budget.used(trainer.ledger.wall / 3600, trainer.step))
+
+    def _now(self) -> float:
+        return time.monotonic() - self.start
+
+    def _worker_seconds(self, made: list[Made]) -> float:
+        """CPU seconds of the data workers since they were last heard of."""
+        spent = 0.0
+        for m in made:
+            spent += m.cpu - self.workers.get(m.worker, 0.0)
+            self.workers[m.worker] = m.cpu
+        return spent
+
+    def _measure(self) -> None:
+        """Sample, score and draw; the first process does, the others only help to gather the weights."""
+        trainer = self.trainer
+        pair = trainer.averaged()
+        if self.log is None:
+            return
+        sampled = sample_all(pair.dit, pair.text, trainer.recipe, trainer.codec)
+        self._row(sampled.scores | {"evaluation_cpu_s": round(sampled.cpu, 1)})
+        about = f"{trainer.ledger.clips:,} clips, {trainer.ledger.tflop:,.1f} TFLOP, loss {trainer.loss:.4f}"
+        title = f"{trainer.recipe.name}, step {trainer.step:,}"
+        path = self.out / "previews" / f"step-{trainer.step:07d}.png"
+        self.log.picture(trainer.step, draw_preview(sampled, path, title, about))
+
+    def _row(self, extra: dict[str, float]) -> None:
+        if self.log is None:
+            return
+        trainer, ledger = self.trainer, self.trainer.ledger
+        row = {
+            "clips": ledger.clips,
+            "wall_s": round(ledger.wall, 1),
+            "cpu_s": round(ledger.cpu, 1),
+            "tflop": round(ledger.tflop, 2),
+            "energy_wh": round(1000 * ledger.kwh, 3),
+            "loss": round(trainer.loss, 5),
+        }
+        self.log.row(trainer.step, row | extra)
+
+
 def learning_rate(recipe: Recipe, step: int, used: float) -> float:
-    """Warm-up over steps, then constant, then linear decay over the last share of the budget."""
+    """Warm-up over steps, then constant, then linear decay over the last share of the budget.
+
+    >>> from sorakit.train.recipe import RECIPES
+    >>> learning_rate(RECIPES["tiny"], 1000, 0.5)
+    0.002
+    """
     decay = min(1.0, max(0.02, (1 - used) / recipe.decay))
     return recipe.lr * min(1.0, (step + 1) / recipe.warmup) * decay
-
-
-def _optimisers(pair: Pair, lr: float) -> list[torch.optim.Optimizer]:
-    hidden = [
-        p for n, p in pair.named_parameters() if p.ndim == 2 and ".blocks." in n and "modulation" not in n
-    ]
-    ids = {id(p) for p in hidden}
-    rest = [p for p in pair.parameters() if id(p) not in ids]
-    return [
-        torch.optim.Muon(hidden, lr=lr, momentum=0.95, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"),
-        torch.optim.AdamW(rest, lr, betas=(0.9, 0.95), weight_decay=0.0),
-    ]
-
-
-def _log(file: Any, trainer: Trainer, extra: dict[str, float]) -> None:
-    row = {
-        "step": trainer.step,
-        "clips": trainer.clips,
-        "wall_s": round(trainer.wall, 1),
-        "cpu_s": round(trainer.cpu, 1),
-        "tflop": round(trainer.work_done / 1e12, 2),
-        "loss": round(trainer.loss, 5),
-    }
-    file.write(json.dumps(row | extra) + "\n")
-    file.flush()
-
-
-@contextmanager
-def _stoppable() -> Iterator[list[int]]:
-    """A list that SIGTERM or SIGINT makes non-empty; the old handlers come back at the end."""
-    caught: list[int] = []
-    names = (signal.SIGTERM, signal.SIGINT)
-    before = [signal.signal(s, lambda number, _: caught.append(number)) for s in names]
-    try:
-        yield caught
-    finally:
-        for name, handler in zip(names, before, strict=True):
-            signal.signal(name, handler)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from sorakit.errors import UsageError
 from sorakit.world.dataset import Draw
 from sorakit.world.scene import Space
 
@@ -20,12 +21,17 @@ class Recipe:
 
     `shapes`: clip sizes (T, H, W), the first the usual one, drawn with the odds `odds`. `slots`: vectors that
     the text encoder hands on (0: one a word). `sigma`: mean and standard deviation of logit σ.
-    `object_weight`: how much more a sprite's pixels count.
+    `object_weight`, `texture_weight`: how much more the pixels of a sprite and of a textured backdrop count;
+    textures are so faint that plain squared error learns them last.
     `decoy`: share of clips whose noisy input shows other looks than the caption and the target (only where
     σ > `decoy_from`). Below that level the picture gives the shape away, so without decoys the network learns
     to read it there and to ignore the word. `given`: share of clips with given frames. `probe`: weight of the
     probe's loss. `autoencoder`: the packaged autoencoder in whose latents it works, "" for pixels; `model`'s
     patch is then in latents. `decay`: last share of the budget, with a falling learning rate.
+    `accumulate`: batches a step, shared out among the processes; the gradient is that of their mean.
+    `about`: what it makes.
+
+    Raises `UsageError` for numbers that no run could use.
     """
 
     name: str
@@ -46,6 +52,7 @@ class Recipe:
     sigma: tuple[float, float] = (1.3, 1.2)
     cap: float = 0.2
     object_weight: float = 4.0
+    texture_weight: float = 0.0
     decoy: float = 0.25
     decoy_from: float = 0.35
     given: float = 0.0
@@ -57,6 +64,19 @@ class Recipe:
     prompts: int = 48
     bf16: bool = True
     seed: int = 0
+    accumulate: int = 1
+    about: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what would only fail, or train nothing, much later."""
+        for name in ("batch", "lr", "warmup", "decay", "cap", "clip", "steps", "prompts", "accumulate"):
+            _need(name, getattr(self, name), getattr(self, name) > 0, "more than 0")
+        for name in ("text_drop", "decoy", "given", "ema"):
+            _need(name, getattr(self, name), 0 <= getattr(self, name) <= 1, "0 to 1")
+        some = bool(self.shapes) and all(min(s) > 0 for s in self.shapes)
+        _need("shapes", self.shapes, some, "(T, H, W), each more than 0")
+        fits = len(self.odds) == len(self.shapes) and abs(sum(self.odds) - 1) < 1e-6 and min(self.odds) >= 0
+        _need("odds", self.odds, fits, f"{len(self.shapes)} shares that add up to 1, one a shape")
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -74,6 +94,11 @@ class Recipe:
         )  # fmt: skip
 
 
+def _need(name: str, got: object, fine: bool, expected: str) -> None:
+    if not fine:
+        raise UsageError(f"`{name}` must be {expected}, got {got}")
+
+
 _SHAPES = ((16, 32, 32), (16, 32, 48), (16, 48, 32), (24, 32, 32), (8, 32, 32), (16, 24, 40))
 _ODDS = (0.7, 0.07, 0.07, 0.1, 0.03, 0.03)
 
@@ -88,6 +113,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             model={"patch": (4, 8, 8), "joint_text": True, "given_frames": True},
             given=0.2,
             probe=0.5,
+            about="one sprite on a plain background, 32 px, any of the tasks with given frames",
         ),
         "full-world": Recipe(
             "full-world",
@@ -104,6 +130,9 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             warmup=200,
             given=0.2,
             probe=0.5,
+            object_weight=9.0,
+            texture_weight=7.0,
+            about="one or two sprites, textures, camera moves and cuts, 32 px",
         ),
         "one-object-64": Recipe(
             "one-object-64",
@@ -121,6 +150,9 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             sigma=(0.8, 1.2),
             given=0.2,
             probe=0.5,
+            object_weight=9.0,
+            texture_weight=7.0,
+            about="one sprite before textures and a moving camera, 64 px, in the autoencoder's latents",
         ),
         "tiny": Recipe(
             "tiny",
@@ -135,6 +167,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             probe=0.5,
             prompts=4,
             steps=4,
+            about="nothing of use: seconds a run, for tests and first notebooks",
         ),
     }
 )  # fmt: skip

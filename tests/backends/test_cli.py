@@ -68,7 +68,7 @@ def test_a_picture_becomes_a_video(family: Callable[[str], Path], kit: Run, way:
         (("--model", "nobody/none"), 1, "add --download"),
         (("--model", "nodir"), 1, "no folder here"),
         (("--offload", "model", "--download"), 2, "--offload, --download: for models of diffusers only"),
-        (("--negative-prompt", "x", "--image", "x.png"), 2, "--negative-prompt, --image: for models"),
+        (("--negative-prompt", "x"), 2, "--negative-prompt: for models"),
         ((), 2, "does not know “cat”"),
     ],
     ids=str,
