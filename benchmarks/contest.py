@@ -1,8 +1,8 @@
 """One run of a contest between networks: training that differs in nothing but the network.
 
-In: a plan, a network, a learning rate, a seed. Out: a checkpoint and a curve, `NAME.safetensors` and `NAME.csv`.
-A run ends when its operations (3 forward passes a clip, 2 a multiply-add, the text encoder left out) reach the
-plan's budget. Run `k` of each network sees the same batches in the same order.
+In: a plan, a network, a learning rate, a seed. Out: a checkpoint and a curve, `NAME.safetensors`, `NAME.csv`.
+A run ends when its operations (3 forward passes a clip, 2 a multiply-add, the text encoder left out) reach
+the plan's budget. Run `k` of each network sees the same batches in the same order.
 """
 
 import copy
@@ -67,7 +67,8 @@ class Contest:
     def __init__(self, plan: Plan, network: str, rate: float, seed: int, out: Path) -> None:
         self.plan, self.network, self.rate, self.seed = plan, network, rate, seed
         self.recipe = recipe = replace(plan.training, seed=seed, lr=rate)
-        self.path = out / f"{network}-{rate:g}-{seed}"
+        self.name = f"{network}-{rate:g}-{seed}"
+        self.state, self.curve = out / f"{self.name}.safetensors", out / f"{self.name}.csv"
         torch.manual_seed(seed)
         self.pair = make_pair(recipe, network)
         self.work = copy.deepcopy(self.pair).to(torch.bfloat16) if recipe.bf16 else self.pair
@@ -98,7 +99,7 @@ class Contest:
         loss = batch_loss(self.work, batch, self.recipe, self.generator, self.codec)
         value = float(loss.detach())
         if not math.isfinite(value):
-            raise SystemExit(f"{self.path.name}: the loss became {value} at step {self.step}")
+            raise SystemExit(f"{self.name}: the loss became {value} at step {self.step}")
         loss.backward()
         if self.work is not self.pair:
             for p, q in zip(self.pair.parameters(), self.work.parameters(), strict=True):
@@ -117,7 +118,7 @@ class Contest:
 
     def train(self, stop: list[int]) -> None:
         """Go on until the budget is used, or a signal came; measure at equal distances."""
-        if self.path.with_suffix(".safetensors").exists():
+        if self.state.exists():
             self.load()
         stream = batches(self.seed, self.recipe.draw, first=self.step)
         while self.used < 1 and not stop:
@@ -149,16 +150,13 @@ class Contest:
             "cpu": self.cpu, "rows": self.rows,
         }  # fmt: skip
         modules = {"model": self.pair, "ema": self.ema.model}
-        save_checkpoint(
-            self.path.with_suffix(".safetensors"), modules, self.optimisers, self.generator, state
-        )
-        write_csv(self.path.with_suffix(".csv"), self.rows)
+        save_checkpoint(self.state, modules, self.optimisers, self.generator, state)
+        write_csv(self.curve, self.rows)
 
     def load(self) -> None:
         """Go on from the last save."""
         modules = {"model": self.pair, "ema": self.ema.model}
-        path = self.path.with_suffix(".safetensors")
-        state = load_checkpoint(path, modules, self.optimisers, self.generator)
+        state = load_checkpoint(self.state, modules, self.optimisers, self.generator)
         self.step, self.clips, self.work_done = state["step"], state["clips"], state["work_done"]
         self.loss, self.cpu, self.rows = state["loss"], state["cpu"], state["rows"]
 
@@ -204,7 +202,7 @@ def held_out(pair: Pair, recipe: Recipe, codec: Any, count: int = 8) -> float:
 
 def write_csv(path: Path, rows: Iterable[Row]) -> None:
     """`rows` as CSV, whole or not at all."""
-    part = path.with_suffix(".part")
+    part = path.with_name(f".{path.name}.part")
     with part.open("w", newline="") as file:
         writer = csv.DictWriter(file, FIELDS)
         writer.writeheader()

@@ -56,8 +56,13 @@ def extend(
     check_output(output, overwrite=force, source=source)
     prescan(source, Settings().limits)  # before seconds go into loading a model
     with progress_bar(f"extending {source.name}", quiet=json_out) as progress:
-        settings = {"steps": steps, "guidance": guidance, "device": device}
-        task = {"seconds": seconds, "direction": direction.value, "known": known, "seed": seed}
+        settings: dict[str, object] = {"steps": steps, "guidance": guidance, "device": device}
+        task: dict[str, object] = {
+            "seconds": seconds,
+            "direction": direction.value,
+            "known": known,
+            "seed": seed,
+        }
         clip = _made(source, prompt, model, settings, task, progress)
         done = publish(clip, output, disclose_prompt=disclose_prompt, overwrite=force, progress=progress)
     if json_out:

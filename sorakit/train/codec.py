@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sorakit.errors import ModelError
 from sorakit.model.dit import VideoDiT
@@ -59,7 +59,9 @@ class Latents:
     """The latents of an autoencoder, shifted and scaled; it runs in bfloat16 and is never trained here."""
 
     def __init__(self, vae: VideoVAE, mean: float, std: float, device: torch.device) -> None:
-        self.vae = vae.to(device, torch.bfloat16).eval().requires_grad_(False)
+        network: nn.Module = vae  # diffusers' own `to` has no types
+        network.to(device, torch.bfloat16).eval().requires_grad_(False)
+        self.vae = vae
         self.pixels, self.mean, self.std = Pixels(0.0, 1.0, device), mean, std
 
     @torch.no_grad()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 from diffusers.schedulers import FlowMatchEulerDiscreteScheduler
+from torch import nn
 
 from sorakit.model.tokenizer import build_tokenizer
 from sorakit.model_info import ModelInfo
@@ -33,12 +34,14 @@ def export_pipeline(trainer: Trainer, dtype: torch.dtype = torch.float16) -> Sor
     """The run's EMA weights as a pipeline; float16 keeps 11 bits, enough for weights of order one."""
     recipe, codec = trainer.recipe, trainer.codec
     pair = trainer.averaged().to(dtype)
+    if isinstance(codec, Latents):
+        nn.Module.to(codec.vae, dtype)
     return SoraPipeline(
         tokenizer=build_tokenizer(recipe.length),
         text_encoder=pair.text,
         transformer=pair.dit,
         scheduler=FlowMatchEulerDiscreteScheduler(shift=recipe.shift),  # type: ignore[no-untyped-call]
-        vae=codec.vae.to(dtype) if isinstance(codec, Latents) else None,
+        vae=codec.vae if isinstance(codec, Latents) else None,
         size=recipe.shape,
     )
 

@@ -6,7 +6,8 @@ import runpy
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,19 +30,21 @@ def free_port() -> int:
         return int(s.getsockname()[1])
 
 
-def start_two(*args: str) -> list["subprocess.Popen[str]"]:
+@contextmanager
+def two(log: Path, *args: str) -> Iterator[None]:
+    """Two processes at work; at the end of the block they must be done, and well."""
     common = os.environ | {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     command = [sys.executable, str(WORKER), *args]
-    return [
-        subprocess.Popen(
-            command,
-            env=common | {"RANK": str(r), "LOCAL_RANK": str(r)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for r in range(2)
-    ]
+    with log.open("w") as said, ExitStack() as stack:
+        processes = []
+        for rank in range(2):
+            env = common | {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+            process = subprocess.Popen(command, env=env, stdout=said, stderr=subprocess.STDOUT)
+            processes.append(stack.enter_context(process))
+            stack.callback(process.kill)  # called first: none outlives a failure
+        yield
+        codes = [p.wait(240) for p in processes]
+    assert codes == [0, 0], log.read_text()[-3000:]
 
 
 @pytest.fixture(scope="module")
@@ -53,12 +56,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (base / name).mkdir()
     steps: Callable[..., None] = runpy.run_path(str(WORKER))["steps"]
     steps(base / "alone", ALONE)
-    processes = start_two(str(base), "cpu", *JOBS)
-    steps(base / "alone-load", ALONE, load=base / "alone" / "last.safetensors")
-    steps(base / "alone-bf16", ALONE, bf16=True)
-    for process in processes:
-        said, _ = process.communicate(timeout=240)
-        assert process.returncode == 0, said[-3000:]
+    with two(base / "log.txt", str(base), "cpu", *JOBS):
+        steps(base / "alone-load", ALONE, load=base / "alone" / "last.safetensors")
+        steps(base / "alone-bf16", ALONE, bf16=True)
     return base
 
 
@@ -67,13 +67,13 @@ def about(folder: Path) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize(("one", "two"), [("alone", "ddp"), ("alone", "fsdp"), ("alone-load", "fsdp-load")])
-def test_two_processes_do_what_one_does(folder: Path, one: str, two: str) -> None:
-    a, b = about(folder / one), about(folder / two)
+@pytest.mark.parametrize(("one", "other"), [("alone", "ddp"), ("alone", "fsdp"), ("alone-load", "fsdp-load")])
+def test_two_processes_do_what_one_does(folder: Path, one: str, other: str) -> None:
+    a, b = about(folder / one), about(folder / other)
     assert b["losses"] == pytest.approx(a["losses"], rel=1e-5)
     assert (b["clips"], b["work"]) == (a["clips"], a["work"])
     assert b["mean"] == pytest.approx(a["mean"], abs=1e-6)
-    x, y = (load_file(folder / n / "last.safetensors") for n in (one, two))
+    x, y = (load_file(folder / n / "last.safetensors") for n in (one, other))
     assert x.keys() == y.keys()
     for name, tensor in x.items():
         torch.testing.assert_close(y[name], tensor, atol=1e-5, rtol=1e-4, msg=lambda m, n=name: f"{n}: {m}")
@@ -83,10 +83,10 @@ def test_two_processes_do_what_one_does(folder: Path, one: str, two: str) -> Non
     assert min(moved) > 1e-4, "every weight was updated, so agreement says something"
 
 
-@pytest.mark.parametrize("two", ["ddp-bf16", "fsdp-bf16"])
-def test_bfloat16_agrees_as_well_as_it_can(folder: Path, two: str) -> None:
-    assert about(folder / two)["losses"] == pytest.approx(about(folder / "alone-bf16")["losses"], rel=0.03)
-    assert load_file(folder / two / "last.safetensors")["model/dit.embed.weight"].dtype == torch.float32
+@pytest.mark.parametrize("spread", ["ddp-bf16", "fsdp-bf16"])
+def test_bfloat16_agrees_as_well_as_it_can(folder: Path, spread: str) -> None:
+    assert about(folder / spread)["losses"] == pytest.approx(about(folder / "alone-bf16")["losses"], rel=0.03)
+    assert load_file(folder / spread / "last.safetensors")["model/dit.embed.weight"].dtype == torch.float32
 
 
 def test_what_two_wrote_one_can_load(folder: Path) -> None:
@@ -143,8 +143,8 @@ def test_two_gpus_do_what_one_does(tmp_path: Path) -> None:
     for name in ("alone", "ddp", "fsdp"):
         (tmp_path / name).mkdir()
     steps(tmp_path / "alone", ALONE, device="cuda")
-    for process in start_two(str(tmp_path), "cuda", "ddp", "fsdp"):
-        assert process.wait(240) == 0
+    with two(tmp_path / "log.txt", str(tmp_path), "cuda", "ddp", "fsdp"):
+        pass
     for name in ("ddp", "fsdp"):
         assert about(tmp_path / name)["losses"] == pytest.approx(
             about(tmp_path / "alone")["losses"], rel=1e-3

@@ -16,8 +16,7 @@ from sorakit.errors import ModelError, UsageError
 from sorakit.train.checkpoint import load_checkpoint
 from sorakit.train.ema import Ema
 from sorakit.train.loop import Budget, Trainer, learning_rate, train
-from sorakit.train.muon import Muon, orthogonal
-from sorakit.train.objective import batch_loss, draw
+from sorakit.train.objective import batch_loss
 from sorakit.train.recipe import RECIPES
 from sorakit.world.dataset import batches
 
