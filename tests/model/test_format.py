@@ -11,9 +11,7 @@ def test_formats_up_to_this_major_version_are_read(found: str) -> None:
 
 @pytest.mark.parametrize("found", ["2.0", "17.3"])
 def test_a_newer_major_version_is_refused(found: str) -> None:
-    with pytest.raises(
-        ModelError, match=rf"a model has format {found}, .* up to 1\.x"
-    ):
+    with pytest.raises(ModelError, match=rf"a model has format {found}, .* up to 1\.x"):
         check_format(found, "a model")
 
 
