@@ -91,13 +91,17 @@ def train(
         raise UsageError("`--out` is missing: name the run's folder, such as --out runs/mine")
     if recipe in _OTHERS:
         unused: dict[str, object] = {
-            "--set": settings, "--dtype": dtype, "--workers": workers, "--shards": shards, "--compile": compiled,
-            "--tensorboard": tensorboard, "--parallel": parallel != "auto", "--json": json_out,
-            "--export": export if recipe == "student" else None,
-        }  # fmt: skip
-        _other(
-            recipe, out, hours, steps, [k for k, v in unused.items() if v], device, threads, teacher, export
-        )
+            "--set": settings,
+            "--dtype": dtype,
+            "--workers": workers,
+            "--shards": shards,
+        }
+        unused |= {"--compile": compiled, "--tensorboard": tensorboard, "--json": json_out}
+        unused |= {"--parallel": parallel != "auto", "--export": export if recipe == "student" else None}
+        limits = {"--hours": hours, "--steps": steps}
+        words = ["--out", str(out), "--device", device, "--threads", str(threads)]
+        words += [w for k, v in limits.items() if not math.isinf(v) for w in (k, f"{v:g}")]
+        _other(recipe, words, [k for k, v in unused.items() if v], teacher, export)
         return
     if teacher is not None:
         raise UsageError("`--teacher` goes with `--recipe student` alone")
@@ -213,24 +217,12 @@ def _list(json_out: bool) -> None:
 
 
 def _other(
-    recipe: str,
-    out: Path,
-    hours: float,
-    steps: float,
-    unused: list[str],
-    device: str,
-    threads: int,
-    teacher: Path | None,
-    export: Path | None,
+    recipe: str, words: list[str], unused: list[str], teacher: Path | None, export: Path | None
 ) -> None:
-    """Start the trainer of another kind of network with its own command's options."""
+    """Start the trainer of another kind of network with the options `words` of its own command."""
     if unused:
-        raise UsageError(
-            f"{', '.join(unused)}: not for `--recipe {recipe}`; its own options are in {_OWN[recipe]}"
-        )
-    words = ["--out", str(out), "--device", device, "--threads", str(threads)]
-    words += [] if math.isinf(hours) else ["--hours", str(hours)]
-    words += [] if math.isinf(steps) else ["--steps", str(int(steps))]
+        names = ", ".join(unused)
+        raise UsageError(f"{names}: not for `--recipe {recipe}`; its own options: {_OWN[recipe]}")
     if recipe == "student":
         if teacher is None:
             raise UsageError("a student needs `--teacher`: the folder of a model or of a training run")
@@ -244,7 +236,7 @@ def _other(
     if export is not None:
         from sorakit.train.autoexport import main as write  # noqa: PLC0415
 
-        write([str(out), str(export)])
+        write([words[1], str(export)])
 
 
 def _need_torch() -> None:

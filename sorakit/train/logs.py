@@ -24,9 +24,9 @@ class Log:
 
     def __init__(self, out: Path, step: int, *, tensorboard: bool = False) -> None:
         path = out / "log.jsonl"
+        self._board = _board(out / "tensorboard", step) if tensorboard else None  # first: it may be missing
         _rewind(path, step)
         self._file = path.open("a", encoding="utf-8")
-        self._board = _board(out / "tensorboard", step) if tensorboard else None
 
     def close(self) -> None:
         """Close the files."""

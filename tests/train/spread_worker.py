@@ -44,16 +44,16 @@ def steps(
             "work": trainer.ledger.work_done,
             "cpu": trainer.ledger.cpu,
         }
-        about["mean"] = float(pair.dit.embed.weight.double().mean())
+        about["mean"] = float(pair.dit.embed.weight.detach().double().mean())
         (out / "about.json").write_text(json.dumps(about))
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
     folder, device = Path(sys.argv[1]), sys.argv[2]
-    for job in sys.argv[3:]:
-        kind, _, rest = job.partition(":")
-        with open_group(device, kind) as found:
+    with open_group(device, "ddp") as found:
+        for job in sys.argv[3:]:
+            kind, _, rest = job.partition(":")
+            group = replace(found, kind=kind)  # the same processes, other ways to spread the weights
             begin = folder / "alone" / "last.safetensors" if rest == "load" else None
-            name = job.replace(":", "-")
-            steps(folder / name, found, bf16=rest == "bf16", load=begin, device=device)
+            steps(folder / job.replace(":", "-"), group, bf16=rest == "bf16", load=begin, device=device)

@@ -5,19 +5,25 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
+from sorakit.diffusion.flow import flow_loss
 from sorakit.errors import ModelError, UsageError
-from sorakit.train.checkpoint import load_checkpoint
+from sorakit.train.checkpoint import checkpoint_state, load_checkpoint, save_checkpoint
 from sorakit.train.ema import Ema
-from sorakit.train.loop import Budget, Trainer, learning_rate, train
-from sorakit.train.objective import batch_loss
+from sorakit.train.export import recipe_of
+from sorakit.train.logs import read_log
+from sorakit.train.loop import Budget, Run, Trainer, learning_rate, train
+from sorakit.train.objective import batch_loss, draw
 from sorakit.train.recipe import RECIPES
+from sorakit.train.trainer import _noise_seed
 from sorakit.world.dataset import batches
 
 TINY = replace(RECIPES["tiny"], prompts=2, steps=2)
@@ -218,3 +224,107 @@ def test_the_command_trains_and_exports(tmp_path: Path) -> None:
         "scheduler",
     } <= names
     assert not list((tmp_path / "model").rglob("*.bin"))
+
+
+def test_a_killed_run_ends_with_the_same_bits(tmp_path: Path) -> None:
+    """SIGKILL leaves no time to save: the lost steps are made again from the last checkpoint."""
+    steps, fields = 30, ["prompts=2", "steps=2", "accumulate=2", "batch=4"]
+    recipe = replace(TINY, accumulate=2, batch=4)
+    whole = train(recipe, tmp_path / "whole", Budget(steps=steps), Run(log_every=1, evaluate_every=1e9))
+    out = tmp_path / "killed"
+    command = [
+        sys.executable,
+        "-m",
+        "sorakit.train",
+        "--recipe",
+        "tiny",
+        "--out",
+        str(out),
+        "--steps",
+        str(steps),
+    ]
+    command += ["--save-every", "0.2", "--preview-every", "1e9", "--log-every", "1"]
+    with subprocess.Popen([*command, *(x for f in fields for x in ("--set", f))]) as process:
+        end = time.monotonic() + 240
+        while process.poll() is None and time.monotonic() < end:
+            if len(read_log(out / "log.jsonl")) >= 8 and (out / "last.safetensors").exists():
+                process.kill()
+            time.sleep(0.01)
+    assert process.returncode == -signal.SIGKILL
+    stopped = checkpoint_state(out / "last.safetensors")["step"]
+    assert 0 < stopped < steps
+    parts = train(recipe, out, Budget(steps=steps), Run(log_every=1, evaluate_every=1e9, workers=2))
+    assert (whole.step, parts.step) == (steps, steps)
+    a, b = (load_file(tmp_path / n / "last.safetensors") for n in ("whole", "killed"))
+    assert a.keys() == b.keys()
+    assert all(torch.equal(a[k], b[k]) for k in a)
+    curves = [
+        [(r["step"], r["loss"]) for r in read_log(tmp_path / n / "log.jsonl")] for n in ("whole", "killed")
+    ]
+    assert curves[0] == curves[1]
+    assert len(curves[0]) == steps + 1
+
+
+def test_accumulated_batches_make_one_gradient() -> None:
+    recipe = replace(TINY, bf16=False, accumulate=2)
+    parts = list(islice(batches(recipe.seed, recipe.draw), 2))
+    trainer = Trainer(recipe)
+    grads = []
+    for i, part in enumerate(parts):
+        generator = torch.Generator().manual_seed(_noise_seed(recipe.seed, i))
+        batch_loss(trainer.pair, part, recipe, generator, trainer.codec).backward()
+        grads.append([p.grad.clone() for p in trainer.pair.parameters() if p.grad is not None])
+        trainer.pair.zero_grad(set_to_none=True)
+    kept: list[torch.Tensor] = []
+    trainer._apply = lambda _lr: kept.extend(  # type: ignore[method-assign]
+        p.grad for p in trainer.pair.parameters() if p.grad is not None
+    )
+    trainer.update(parts, 1e-3)
+    for a, b, c in zip(*grads, kept, strict=True):
+        torch.testing.assert_close((a + b) / 2, c, atol=1e-6, rtol=1e-4)
+
+
+def test_the_loss_is_the_flow_loss_and_the_probe() -> None:
+    recipe = replace(TINY, bf16=False, probe=0.0, object_weight=3.0, texture_weight=2.0)
+    batch = next(batches(4, recipe.draw))
+    pair = Trainer(recipe).pair
+    with torch.no_grad():
+        for p in pair.parameters():
+            p.add_(0.05 * torch.randn(p.shape, generator=torch.Generator().manual_seed(0)))
+        drawn = draw(
+            batch, recipe, torch.Generator().manual_seed(1), Trainer(recipe).codec, torch.device("cpu")
+        )
+        x, _ = pair.dit.run(drawn.noisy, 1000 * drawn.sigma, *pair.text(drawn.tokens), drawn.given)
+        weight = drawn.root.square() * drawn.sigma.clamp(min=recipe.cap).view(-1, 1, 1, 1, 1).square()
+        wanted = flow_loss(x, drawn.clean, drawn.sigma, weight, recipe.cap)
+        torch.testing.assert_close(pair(*drawn), wanted, rtol=1e-5, atol=0)
+        torch.testing.assert_close(weight.mean(), torch.tensor(1.0), rtol=1e-5, atol=0)
+
+
+def test_a_checkpoint_of_the_first_format_is_read(tmp_path: Path) -> None:
+    """Files written before the ledger have a generator and five sums; they load, go on and export."""
+    trainer = Trainer(TINY)
+    trainer.update(next(batches(0, TINY.draw)), 1e-3)
+    state = {
+        "step": 1, "clips": 8, "work_done": 7, "loss": 2.0, "wall": 3.0, "cpu": 2.5, "recipe": asdict(TINY),
+    }  # fmt: skip
+    for name in ("accumulate", "about", "texture_weight"):
+        del state["recipe"][name]  # type: ignore[attr-defined]
+    path = tmp_path / "last.safetensors"
+    save_checkpoint(path, trainer._modules(), trainer.optimisers, torch.Generator(), state)
+    assert recipe_of(path) == replace(TINY, about="")
+    again = train(TINY, tmp_path, Budget(steps=2))
+    assert (again.step, again.ledger.clips, again.ledger.wall > 3.0) == (2, 8 + TINY.batch, True)
+
+
+@pytest.mark.slow
+def test_compiled_blocks_learn_the_same(tmp_path: Path) -> None:
+    recipe = replace(TINY, bf16=False, shapes=((16, 32, 32),), odds=(1.0,))
+    plain = train(recipe, tmp_path / "plain", Budget(steps=3))
+    compiled = train(recipe, tmp_path / "compiled", Budget(steps=3), Run(compiled=True))
+    assert compiled.loss == pytest.approx(plain.loss, rel=1e-4)
+    assert same_names(plain.pair, compiled.pair)
+
+
+def same_names(a: torch.nn.Module, b: torch.nn.Module) -> bool:
+    return list(a.state_dict()) == list(b.state_dict())
