@@ -1,6 +1,6 @@
 """Do given frames come out, and do long clips hold together? Images in, extension to a minute.
 
-    python benchmarks/conditioning.py --model FOLDER [--n 48] [--long 8] [--seconds 60] [--seed 0] [--json]
+    python benchmarks/conditioning.py [--model full-world] [--n 48] [--long 8] [--seconds 60] [--seed 0] [--json]
 
 Endpoints: first frame, and first and last, of fresh rendered clips are given. `pasted` is what a user gets;
 `predicted` is the model's own output in those places (`paste=False`), which nobody gets. The seam is the step
@@ -27,6 +27,7 @@ from sorakit.continuity import endpoint_psnr, facts_kept, seam_ratios
 from sorakit.extend import Sampler, open_sampler, roll
 from sorakit.fidelity import wilson
 from sorakit.generate import load_info, seeded
+from sorakit.model_info import model_folder
 from sorakit.types import Rgb
 from sorakit.world.caption import caption
 from sorakit.world.render import render
@@ -173,7 +174,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--model", default="full-world", help="name or folder of a model that takes frames")
     parser.add_argument("--n", type=int, default=48, help="clips around endpoints")
     parser.add_argument("--long", type=int, default=8, help="clips that are extended")
     parser.add_argument("--seconds", type=float, default=60)
@@ -184,8 +185,10 @@ def main() -> int:
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    sampler = open_sampler(args.model, steps=args.steps, guidance=args.guidance)
-    scenes = scenes_of(args.model, max(args.n, args.long), args.seed)
+    model = model_folder(args.model).absolute()
+    sampler = open_sampler(model, steps=args.steps, guidance=args.guidance)
+    scenes = scenes_of(model, max(args.n, args.long), args.seed)
+    memory = {f"peak_mib_{s:g}_s": round(peak_memory(model, s)) for s in (15.0, args.seconds)}
     start = time.process_time()
     found = {f"endpoints/{k}": v for k, v in endpoints(sampler, scenes[: args.n], args.seed).items()}
     middle = time.process_time()
@@ -200,9 +203,7 @@ def main() -> int:
         "n": args.n, "long": args.long, "seconds": args.seconds, "seed": args.seed, "steps": sampler.steps,
         "guidance": sampler.guidance, "cpu_s_endpoints": round(middle - start, 1),
         "cpu_s_a_minute": round((end - middle) / args.long * 60 / args.seconds, 1),
-        "peak_mib_15_s": round(peak_memory(args.model, 15)),
-        f"peak_mib_{args.seconds:g}_s": round(peak_memory(args.model, args.seconds)),
-    }  # fmt: skip
+    } | memory  # fmt: skip
     rows = {k: interval(v) for k, v in found.items()}
     if args.json:
         print(json.dumps(about | {"rows": {k: [round(x, 4) for x in v] for k, v in rows.items()}}))

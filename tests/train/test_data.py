@@ -35,7 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("workers", [1, 2])
 def test_workers_make_the_same_stream(workers: int) -> None:
     source = World(5, TINY.draw)
     with (
@@ -106,7 +106,8 @@ def test_a_run_learns_from_shards_and_its_ledger_says_so(folder: Path, tmp_path:
 
 def test_webdataset_reads_them(folder: Path) -> None:
     webdataset = pytest.importorskip("webdataset")
-    first = next(iter(webdataset.WebDataset(str(folder / "shard-000000.tar"), shardshuffle=False)))
+    first, *rest = list(webdataset.WebDataset(str(folder / "shard-000000.tar"), shardshuffle=False))
+    assert len(rest) == 2
     assert first["__key__"] == "00000000"
     assert json.loads(first["json"])["frames"] == 16
     assert first["png"][:4] == b"\x89PNG"
