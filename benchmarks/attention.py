@@ -2,7 +2,7 @@
 
     python benchmarks/attention.py [--device cpu] [--repeats 7] [--threads 1] [--tokens 64 256]
 
-Milliseconds of processor time (of wall time on a GPU), the median of n = --repeats runs, forward and backward.
+Milliseconds of processor time (of wall time on a GPU), the median of n = --repeats runs, both ways.
 `attend` in `sorakit.model.block` and `apart` in `sorakit.model.pack` choose by them. Run on an idle machine.
 """
 

@@ -1,6 +1,6 @@
 """Do given frames come out, and do long clips hold together? Images in, extension to a minute.
 
-    python benchmarks/conditioning.py [--model full-world] [--n 48] [--long 8] [--seconds 60] [--seed 0] [--json]
+    python benchmarks/conditioning.py [--model full-world] [--n 48] [--long 8] [--seconds 60] [--seed 0]
 
 Endpoints: first frame, and first and last, of fresh rendered clips are given. `pasted` is what a user gets;
 `predicted` is the model's own output in those places (`paste=False`), which nobody gets. The seam is the step
