@@ -342,3 +342,10 @@ def _tracked(path: Path) -> bool:
         ["git", "ls-files", "--error-unmatch", path], cwd=ROOT, capture_output=True, check=False
     )
     return done.returncode == 0
+
+
+def test_packaged_models_do_not_say_where_they_were_made() -> None:
+    configs = sorted((ROOT / "sorakit" / "weights").rglob("*.json"))
+    assert configs
+    for path in configs:
+        assert "_name_or_path" not in path.read_text(), path

@@ -12,6 +12,7 @@ from torch import nn
 from sorakit.model.vae import VideoVAE, fold_frames
 from sorakit.train.autoencoder import PROBE_SEED, AutoTrainer, scaled
 from sorakit.train.autorecipe import AUTOENCODER, AutoRecipe
+from sorakit.train.folder import settle
 from sorakit.train.linear_code import set_scale
 from sorakit.train.mixture import mixed_batch
 
@@ -40,8 +41,7 @@ def export_autoencoder(recipe: AutoRecipe, checkpoint: Path, out: Path) -> None:
     vae = finished(trainer)
     nn.Module.to(vae, torch.float16)  # diffusers' own `to` warns of layers that it keeps; here there are none
     vae.save_pretrained(out, safe_serialization=True)
-    for file in out.rglob("*"):  # safetensors makes files that only their owner can read
-        file.chmod(0o755 if file.is_dir() else 0o644)
+    settle(out)
 
 
 def main(argv: list[str] | None = None) -> int:

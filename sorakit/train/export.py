@@ -17,6 +17,7 @@ from sorakit.pipeline import SoraPipeline
 from sorakit.train.card import read_scores, write_card
 from sorakit.train.checkpoint import checkpoint_state
 from sorakit.train.codec import Latents
+from sorakit.train.folder import settle
 from sorakit.train.recipe import RECIPES, Recipe
 from sorakit.train.recipe_file import recipe_from
 from sorakit.train.trainer import Trainer
@@ -59,8 +60,7 @@ def export(recipe: Recipe, checkpoint: Path, out: Path, version: str, scores: Pa
     info = _info(recipe, version)
     (out / "sorakit.json").write_text(info.model_dump_json(indent=2) + "\n")
     write_card(out / "MODEL_CARD.md", info, recipe, trainer, measured)
-    for file in out.rglob("*"):  # safetensors makes files that only their owner can read
-        file.chmod(0o755 if file.is_dir() else 0o644)
+    settle(out)
 
 
 def _info(recipe: Recipe, version: str) -> ModelInfo:

@@ -24,6 +24,7 @@ from sorakit.model.text import TextEncoder
 from sorakit.prompts import prompt_space
 from sorakit.train.codec import Codec, Latents, Pixels
 from sorakit.train.export import export
+from sorakit.train.folder import settle
 from sorakit.train.recipe import RECIPES, Recipe
 
 __all__ = ["Networks", "Teacher", "as_folder", "load_teacher", "package"]
@@ -109,8 +110,7 @@ def package(teacher: Teacher, student: Networks, out: Path, evaluations: int, sh
     _edit(out / "scheduler" / "scheduler_config.json", shift=shift)
     name = f"{teacher.info.name}-{evaluations}step"
     _edit(out / "sorakit.json", name=name, steps=evaluations, guidance=1.0, guidance_low=0.0)
-    for file in out.rglob("*"):  # safetensors makes files that only their owner can read
-        file.chmod(0o755 if file.is_dir() else 0o644)
+    settle(out)
 
 
 def as_folder(teacher: Path, out: Path) -> Path:
