@@ -27,6 +27,7 @@ from sorakit.train.ema import Ema
 from sorakit.train.evaluate import evaluate
 from sorakit.train.loop import learning_rate
 from sorakit.train.objective import Pair, batch_loss
+from sorakit.train.optim import collect, optimisers, refresh, step
 from sorakit.train.recipe import RECIPES, Recipe
 from sorakit.world.dataset import MAKEUP, Batch, batches, make_batch
 
@@ -74,7 +75,7 @@ class Contest:
         self.work = copy.deepcopy(self.pair).to(torch.bfloat16) if recipe.bf16 else self.pair
         self.codec = open_codec(recipe.autoencoder, self.pair.dit, torch.device("cpu"))
         self.ema = Ema(self.pair, recipe.ema)
-        self.optimisers = optimisers(self.pair, rate)
+        self.optimisers = optimisers(self.pair, rate, bf16=recipe.bf16)
         self.generator = torch.Generator().manual_seed(seed + 1)
         self.step, self.clips, self.work_done, self.loss, self.cpu = 0, 0, 0, math.nan, 0.0
         self.rows: list[Row] = []
@@ -86,30 +87,22 @@ class Contest:
 
     def flops(self, shape: tuple[int, int, int]) -> int:
         """Training operations of one clip (T, H, W)."""
-        words = self.recipe.slots or self.recipe.length
-        words = words if self.pair.dit.text_tokens is not None else 0
         count = forward_flops if self.network == "dit" else unet_flops
-        return 3 * count(self.pair.dit, *self.codec.shape(shape), words=words)
+        return 3 * count(self.pair.dit, *self.codec.shape(shape), words=self.pair.words)
 
     def update(self, batch: Batch) -> None:
         """One step."""
         if self.work is not self.pair:
-            with torch.no_grad():
-                torch._foreach_copy_(list(self.work.parameters()), list(self.pair.parameters()))
+            refresh(self.work, self.pair)
         loss = batch_loss(self.work, batch, self.recipe, self.generator, self.codec)
         value = float(loss.detach())
         if not math.isfinite(value):
             raise SystemExit(f"{self.name}: the loss became {value} at step {self.step}")
         loss.backward()
         if self.work is not self.pair:
-            for p, q in zip(self.pair.parameters(), self.work.parameters(), strict=True):
-                p.grad, q.grad = (None if q.grad is None else q.grad.float()), None
-        nn.utils.clip_grad_norm_(self.pair.parameters(), self.recipe.clip)
-        for optimiser in self.optimisers:
-            for group in optimiser.param_groups:
-                group["lr"] = learning_rate(self.recipe, self.step, self.used)
-            optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
+            collect(self.pair, self.work)
+        rate = learning_rate(self.recipe, self.step, self.used)
+        step(self.pair, self.optimisers, [rate] * len(self.optimisers), self.recipe.clip)
         self.step += 1
         self.clips += len(batch.clips)
         self.work_done += len(batch.clips) * self.flops(batch.clips.shape[1:4])
@@ -170,19 +163,6 @@ def make_pair(recipe: Recipe, network: str) -> Pair:
         pair.dit = VideoUNet(**unet_like(recipe.model, codec.shape(recipe.shape), words))
         pair.probe = nn.Linear(pair.dit.width, MAKEUP) if recipe.probe else None
     return pair
-
-
-def optimisers(pair: Pair, lr: float) -> list[torch.optim.Optimizer]:
-    """Muon on the matrices between hidden features, AdamW on the rest, for either network."""
-    inner = (".blocks.", ".shrink.", ".grow.", ".merge.")
-    hidden, rest = [], []
-    for name, p in pair.named_parameters():
-        inside = p.ndim == 2 and "modulation" not in name and any(part in name for part in inner)
-        (hidden if inside else rest).append(p)
-    return [
-        torch.optim.Muon(hidden, lr=lr, momentum=0.95, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"),
-        torch.optim.AdamW(rest, lr, betas=(0.9, 0.95), weight_decay=0.0),
-    ]
 
 
 @torch.no_grad()

@@ -25,8 +25,10 @@ from sorakit.train.checkpoint import load_checkpoint, save_checkpoint
 from sorakit.train.ema import Ema
 from sorakit.train.footage import Footage, open_footage
 from sorakit.train.linear_code import set_linear
-from sorakit.train.loop import Budget, _stoppable
+from sorakit.train.loop import Budget
 from sorakit.train.mixture import Bucket, Mixed, mixed_batch
+from sorakit.train.optim import step
+from sorakit.train.stopping import stoppable
 
 __all__ = ["PROBE_SEED", "AutoTrainer", "scaled", "train_autoencoder"]
 
@@ -73,12 +75,7 @@ class AutoTrainer:
         if not math.isfinite(value):
             raise ModelError(f"the loss became {value} at step {self.step}; lower `lr` or start again")
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.vae.parameters(), self.recipe.clip)
-        for optimiser, lr in zip(self.optimisers, (self.recipe.lr, self.recipe.lr_rest), strict=True):
-            for group in optimiser.param_groups:
-                group["lr"] = lr * rate
-            optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
+        step(self.vae, self.optimisers, (self.recipe.lr * rate, self.recipe.lr_rest * rate), self.recipe.clip)
         self._count(batch)
         self.loss = value if math.isnan(self.loss) else 0.98 * self.loss + 0.02 * value
         return value
@@ -166,7 +163,7 @@ def train_autoencoder(
         trainer.load(last)
     else:
         trainer.fit_linear()
-    with (out / "log.jsonl").open("a") as log, _stoppable() as stop:
+    with (out / "log.jsonl").open("a") as log, stoppable() as stop:
         saved = trainer.wall
         clock = (time.monotonic() - trainer.wall, time.process_time() - trainer.cpu)
         while (used := budget.used(trainer.wall / 3600, trainer.step)) < 1 and not stop:

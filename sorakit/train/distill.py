@@ -31,8 +31,10 @@ from sorakit.errors import ModelError, UsageError
 from sorakit.train.checkpoint import load_checkpoint, save_checkpoint
 from sorakit.train.ema import Ema
 from sorakit.train.evaluate import evaluate
-from sorakit.train.loop import Budget, _stoppable, learning_rate
-from sorakit.train.teacher import Networks, Teacher, as_folder, load_teacher, package
+from sorakit.train.loop import Budget, learning_rate
+from sorakit.train.optim import collect, optimisers, refresh, step
+from sorakit.train.stopping import stoppable
+from sorakit.train.teacher import Teacher, as_folder, load_teacher, package
 from sorakit.world.dataset import Batch, batches
 
 __all__ = ["Distiller", "distill"]
@@ -51,7 +53,7 @@ class Distiller:
         self.guide = copy.deepcopy(teacher.networks).to(kind)
         self.work = copy.deepcopy(self.networks).to(kind) if self.recipe.bf16 else self.networks
         self.ema = Ema(self.networks, self.recipe.ema)
-        self.optimisers = _optimisers(self.networks, self.recipe.lr)
+        self.optimisers = optimisers(self.networks, self.recipe.lr, bf16=self.recipe.bf16)
         self.generator = torch.Generator().manual_seed(self.recipe.seed + 1)
         self.step, self.clips, self.loss = 0, 0, math.nan
         self.wall = self.cpu = 0.0
@@ -61,21 +63,14 @@ class Distiller:
 
         Raises `ModelError` when it is not finite.
         """
-        if self.work is not self.networks:  # bfloat16 copies of the float32 weights do the matrix products
-            with torch.no_grad():
-                torch._foreach_copy_(list(self.work.parameters()), list(self.networks.parameters()))
+        if self.work is not self.networks:
+            refresh(self.work, self.networks)
         value = self._walk(batch)
         if not math.isfinite(value):
             raise ModelError(f"the loss became {value} at step {self.step}; lower `--lr` or start again")
-        for p, q in zip(self.networks.parameters(), self.work.parameters(), strict=True):
-            if q.grad is not None and q is not p:
-                p.grad, q.grad = q.grad.float(), None
-        nn.utils.clip_grad_norm_(self.networks.parameters(), self.recipe.clip)
-        for optimiser in self.optimisers:
-            for group in optimiser.param_groups:
-                group["lr"] = lr
-            optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
+        if self.work is not self.networks:
+            collect(self.networks, self.work)
+        step(self.networks, self.optimisers, [lr] * len(self.optimisers), self.recipe.clip)
         self.step, self.clips = self.step + 1, self.clips + len(batch.clips)
         self.ema.update(self.networks, self.step)
         self.loss = value if math.isnan(self.loss) else 0.98 * self.loss + 0.02 * value
@@ -147,7 +142,7 @@ def distill(
         run.load(last)
     out.mkdir(parents=True, exist_ok=True)
     stream = batches(run.recipe.seed, run.recipe.draw, first=run.step)
-    with (out / "log.jsonl").open("a") as log, _stoppable() as stop:
+    with (out / "log.jsonl").open("a") as log, stoppable() as stop:
         saved = run.wall
         clock = (time.monotonic() - run.wall, time.process_time() - run.cpu)
         while (used := budget.used(run.wall / 3600, run.step)) < 1 and not stop:
@@ -162,19 +157,6 @@ def distill(
         package(teacher, run.ema.model, out / "model", plan.evaluations, plan.shift)
         _log(log, run, {} if stop else run.scores())  # whoever stops a run will not wait for samples
     return run
-
-
-def _optimisers(networks: Networks, lr: float) -> list[torch.optim.Optimizer]:
-    """Muon on the matrices between hidden features, AdamW on the rest, as in training."""
-    hidden = [
-        p for n, p in networks.named_parameters() if p.ndim == 2 and ".blocks." in n and "modulation" not in n
-    ]
-    ids = {id(p) for p in hidden}
-    rest = [p for p in networks.parameters() if id(p) not in ids]
-    return [
-        torch.optim.Muon(hidden, lr=lr, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"),
-        torch.optim.AdamW(rest, lr, betas=(0.9, 0.95), weight_decay=0.0),
-    ]
 
 
 def _log(file: Any, run: Distiller, extra: dict[str, float]) -> None:

@@ -9,7 +9,7 @@ hours the learning rate follows the clock.
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from sorakit.errors import UsageError
@@ -23,9 +23,7 @@ from sorakit.train.recipe import Recipe
 from sorakit.train.stopping import stoppable
 from sorakit.train.trainer import Trainer
 
-__all__ = ["Budget", "Report", "Run", "Trainer", "learning_rate", "stoppable", "train"]
-
-_stoppable = stoppable  # the other trainers' name for it
+__all__ = ["Budget", "Report", "Run", "Trainer", "learning_rate", "train"]
 
 Report = Callable[[Trainer, float], None]
 """Called after each step with the trainer and the share of the budget that is used."""
@@ -73,22 +71,16 @@ def train(
     recipe: Recipe,
     out: Path,
     budget: Budget,
-    run: Run | None = None,
+    run: Run = Run(),
     *,
-    device: str | None = None,
-    save_every: float | None = None,
-    evaluate_every: float | None = None,
     group: Group = ALONE,
     report: Report | None = None,
 ) -> Trainer:
     """Train `recipe` in folder `out` until `budget` is used; goes on from `out/last.safetensors` if present.
 
-    `device`, `save_every`, `evaluate_every` stand for those of `run`. Writes `last.safetensors`, `log.jsonl`
-    and `previews/*.png`; returns the trainer. Raises `ModelError` when the loss is not finite or a checkpoint
-    does not fit, `UsageError` when the recipe cannot run so.
+    Writes `last.safetensors`, `log.jsonl` and `previews/*.png`; returns the trainer. Raises `ModelError` when
+    the loss is not finite or a checkpoint does not fit, `UsageError` when the recipe cannot run so.
     """
-    given = {"device": device, "save_every": save_every, "evaluate_every": evaluate_every}
-    run = replace(run or Run(), **{k: v for k, v in given.items() if v is not None})  # type: ignore[arg-type]
     source = open_source(recipe, run.shards)
     trainer = Trainer(recipe, run.device, group=group, compiled=run.compiled)
     last = out / "last.safetensors"

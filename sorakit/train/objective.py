@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sorakit.diffusion.flow import add_noise, expand, sample_sigma, to_clean
+from sorakit.diffusion.flow import add_noise, flow_loss, sample_sigma, to_clean
 from sorakit.model.dit import VideoDiT
 from sorakit.model.text import TextEncoder
 from sorakit.train.codec import Codec
@@ -33,8 +33,8 @@ __all__ = ["Drawn", "Pair", "batch_loss", "draw"]
 class Drawn(NamedTuple):
     """One batch for the networks: `noisy`, `clean` `(B, C, T, H, W)`, `sigma` `(B,)`, `tokens` `(B, L)`.
 
-    `given` `(B, T)` of 0 and 1; `root`: square root of the weight of an error of `noisy`'s clean clip,
-    `(B, 1, T, H, W)`; `makeup` `(B, N, MAKEUP)`; `told` `(B,)`: 1 where the text was kept.
+    `given` `(B, T)` of 0 and 1; `weight` `(B, 1, T, H, W)` of an error, mean 1; `makeup` `(B, N, MAKEUP)`;
+    `told` `(B,)`: 1 where the text was kept.
     """
 
     noisy: Tensor
@@ -42,7 +42,7 @@ class Drawn(NamedTuple):
     sigma: Tensor
     tokens: Tensor
     given: Tensor
-    root: Tensor
+    weight: Tensor
     makeup: Tensor
     told: Tensor
 
@@ -62,6 +62,11 @@ class Pair(nn.Module):
         """After how many blocks the probe looks."""
         return max(1, 2 * self.dit.depth // 3) if self.probe is not None else None
 
+    @property
+    def words(self) -> int:
+        """Text vectors that join the video's patches in one sequence."""
+        return 0 if self.dit.text_tokens is None else self.recipe.slots or self.recipe.length
+
     def forward(self, *tensors: Tensor) -> Tensor:
         """The loss of what `draw` drew, a scalar; tensors one by one, so that any wrapper passes them on."""
         d = Drawn(*tensors)
@@ -70,7 +75,7 @@ class Pair(nn.Module):
         text = self.text(d.tokens)
         out, tapped = self.dit.run(d.noisy.to(dtype), 1000 * d.sigma, *text, given, tap=self.tap)
         x = to_clean(self.dit.prediction, out.float(), d.noisy, d.sigma)  # (B, C, T, H, W)
-        loss = F.mse_loss(x * d.root, d.clean * d.root)
+        loss = flow_loss(x, d.clean, d.sigma, d.weight, self.recipe.cap)
         if self.probe is not None and tapped is not None:
             miss = self.probe(tapped).float() - d.makeup  # (B, N, MAKEUP)
             each = miss.square().sum(-1).mean(1)  # (B,)
@@ -108,12 +113,11 @@ def draw(
         noisy = torch.where(shown, clean, noisy)
     weight = _weight(batch, recipe, clean).masked_fill_(shown, 0)  # (B, 1, T, H, W)
     weight = weight.div_(weight.mean().clamp(min=1e-6))
-    root = weight.sqrt_().div_(expand(sigma, weight).clamp(min=recipe.cap).to(device))
     tokens = torch.where(keep[:, None], torch.from_numpy(batch.tokens), 0)  # (B, L)
     makeup = torch.from_numpy(batch.makeup)
     return Drawn(
-        noisy, clean, sigma.to(device), tokens.to(device), given.float().to(device), root, makeup.to(device),
-        keep.float().to(device),
+        noisy, clean, sigma.to(device), tokens.to(device), given.float().to(device), weight,
+        makeup.to(device), keep.float().to(device),
     )  # fmt: skip
 
 

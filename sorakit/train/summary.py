@@ -19,8 +19,7 @@ def summary(recipe: Recipe) -> dict[str, Any]:
     pair = Pair(recipe)
     t, s = LATENT if recipe.autoencoder else (1, 1)
     frames, height, width = recipe.shape
-    words = (recipe.slots or recipe.length) if pair.dit.text_tokens is not None else 0
-    each = forward_flops(pair.dit, -(-frames // t), height // s, width // s, words)
+    each = forward_flops(pair.dit, -(-frames // t), height // s, width // s, pair.words)
     clips = 1000 * recipe.batch * recipe.accumulate
     return {
         "name": recipe.name,

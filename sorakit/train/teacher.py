@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from sorakit.diffusion.guidance import Guidance
@@ -23,7 +22,7 @@ from sorakit.model.dit import VideoDiT
 from sorakit.model.text import TextEncoder
 from sorakit.prompts import prompt_space
 from sorakit.train.codec import Codec, Latents, Pixels
-from sorakit.train.export import export
+from sorakit.train.export import export, recipe_of
 from sorakit.train.folder import settle
 from sorakit.train.recipe import RECIPES, Recipe
 
@@ -122,17 +121,12 @@ def as_folder(teacher: Path, out: Path) -> Path:
     if (teacher / "sorakit.json").is_file() or not checkpoint.is_file():
         return teacher
     if not (out / "sorakit.json").is_file():
-        export(_recipe_of(checkpoint), checkpoint, out, "0.1.0")
+        try:
+            recipe = recipe_of(checkpoint)
+        except (ModelError, UsageError) as error:
+            raise ModelError(f"{checkpoint} names no recipe ({error}); export it to a folder") from error
+        export(recipe, checkpoint, out, "0.1.0")
     return out
-
-
-def _recipe_of(checkpoint: Path) -> Recipe:
-    try:
-        with safe_open(checkpoint, "pt") as file:
-            name = json.loads(file.metadata()["state"])["recipe"]["name"]
-        return RECIPES[name]
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"{checkpoint} names no known recipe ({error}); export it to a folder") from error
 
 
 def _edit(path: Path, **changes: Any) -> None:

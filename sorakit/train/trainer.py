@@ -6,7 +6,7 @@ CPU as on one GPU; several processes use autocast (ddp) or FSDP2's policy (fsdp)
 
 import copy
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -22,8 +22,8 @@ from sorakit.train.checkpoint import load_checkpoint, save_checkpoint
 from sorakit.train.codec import open_codec
 from sorakit.train.ema import Ema
 from sorakit.train.ledger import WORLD, Ledger, Meter, this_machine
-from sorakit.train.muon import Muon
 from sorakit.train.objective import Pair, draw
+from sorakit.train.optim import collect, optimisers, refresh, step
 from sorakit.train.parallel import ALONE, Group, plain, shard
 from sorakit.train.recipe import Recipe
 from sorakit.world.dataset import Batch
@@ -56,7 +56,7 @@ class Trainer:
         self.work = group.spread(inner, recipe.bf16)
         if group.kind == "fsdp":
             shard(self.ema.model, bf16=False)
-        self.optimisers = _optimisers(self.pair, recipe)
+        self.optimisers = optimisers(self.pair, recipe.lr, bf16=recipe.bf16)
         self.generator = torch.Generator()
         self.step, self.loss = 0, math.nan
         self.ledger = Ledger()
@@ -71,8 +71,7 @@ class Trainer:
         parts = [batches] if isinstance(batches, Batch) else list(batches)
         loss = torch.zeros((), device=self.device)
         if self.copied:
-            with torch.no_grad():
-                torch._foreach_copy_(list(self.work.parameters()), list(self.pair.parameters()))
+            refresh(self.work, self.pair)
         for i, batch in enumerate(parts):
             with self.group.last(self.work, i == len(parts) - 1):
                 loss += self._gradients(batch, i, len(parts))
@@ -98,10 +97,7 @@ class Trainer:
             loss: Tensor = self.work(*drawn) / count
         loss.backward()  # type: ignore[no-untyped-call]
         if self.copied:
-            for p, q in zip(self.pair.parameters(), self.work.parameters(), strict=True):
-                if q.grad is not None:
-                    p.grad = q.grad.float() if p.grad is None else p.grad.add_(q.grad)
-                    q.grad = None
+            collect(self.pair, self.work)
         return loss.detach()
 
     def _precision(self) -> AbstractContextManager[Any]:
@@ -110,19 +106,12 @@ class Trainer:
         return nullcontext()
 
     def _apply(self, lr: float) -> None:
-        nn.utils.clip_grad_norm_(self.pair.parameters(), self.recipe.clip)
-        for optimiser in self.optimisers:
-            for group in optimiser.param_groups:
-                group["lr"] = lr
-            optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
+        step(self.pair, self.optimisers, [lr] * len(self.optimisers), self.recipe.clip)
 
     def flops(self, shape: tuple[int, ...]) -> int:
         """Training operations of one batch of clips `(B, T, H, W, 3)`."""
-        words = self.recipe.slots or self.recipe.length
-        joint = words if self.pair.dit.text_tokens is not None else 0
         inside = self.codec.shape((shape[1], shape[2], shape[3]))
-        return 3 * shape[0] * forward_flops(self.pair.dit, *inside, words=joint)
+        return 3 * shape[0] * forward_flops(self.pair.dit, *inside, words=self.pair.words)
 
     def averaged(self) -> Pair:
         """The averaged weights, whole; with sharded weights all processes must call this."""
@@ -164,16 +153,3 @@ def _check_share(recipe: Recipe, group: Group) -> None:
 def _noise_seed(seed: int, number: int) -> int:
     """Seed of the noise of batch `number`: no process and no restart needs to know what was drawn before."""
     return int(np.random.SeedSequence([seed, number, 1]).generate_state(1, np.uint64)[0] >> 1)
-
-
-def _optimisers(pair: Pair, recipe: Recipe) -> list[torch.optim.Optimizer]:
-    """Muon on the matrices inside the blocks, AdamW on all else: embeddings, heads, modulations, biases."""
-    named = list(pair.named_parameters())
-    hidden = [p for n, p in named if p.ndim == 2 and ".blocks." in n and "modulation" not in n]
-    ids = {id(p) for p in hidden}
-    rest: Iterable[nn.Parameter] = [p for _, p in named if id(p) not in ids]
-    dtype = torch.bfloat16 if recipe.bf16 else torch.float32
-    return [
-        Muon(hidden, recipe.lr, dtype=dtype),
-        torch.optim.AdamW(rest, recipe.lr, betas=(0.9, 0.95), weight_decay=0.0),
-    ]
