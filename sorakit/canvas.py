@@ -52,6 +52,11 @@ class Canvas:
         """The usual clip (T, H, W)."""
         return (16, 32, 32) if self.vae is None else (16, 64, 64)
 
+    def inside(self, size: tuple[int, int, int]) -> tuple[int, int, int]:
+        """(T, H, W) of a clip → (T', H', W') here; an autoencoder fills up the last group of frames."""
+        s = 1 if self.vae is None else self.vae.spatial
+        return -(-size[0] // self.group), size[1] // s, size[2] // s
+
     def shape(self, size: tuple[int, int, int], count: int = 1) -> tuple[int, int, int, int]:
         """(C, T', H', W') of a clip of `size`; raises `UsageError` when it or `count` of them do not fit."""
         s = 1 if self.vae is None else self.vae.spatial
@@ -59,7 +64,7 @@ class Canvas:
         for name, side, p, k in zip(("num_frames", "height", "width"), size, patch, scale, strict=True):
             if side <= 0 or side % (p * k):
                 raise UsageError(f"`{name}` must be a positive multiple of {p * k}, got {side}")
-        t, h, w = (side // k for side, k in zip(size, scale, strict=True))
+        t, h, w = self.inside(size)
         tokens = int(np.prod([side // p for side, p in zip((t, h, w), patch, strict=True)]))
         if tokens * tokens * count > MAX_PAIRS:
             raise UsageError(
@@ -75,7 +80,7 @@ class Canvas:
         if self.vae is not None:
             _wake(self.vae)
             x = self.vae.encode(x).float()  # (N, C, T', H', W')
-        return (x - self.transformer.mean) / self.transformer.std
+        return x.sub_(self.transformer.mean).div_(self.transformer.std)  # in place: training comes by here
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:

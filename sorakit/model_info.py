@@ -11,9 +11,12 @@ from sorakit.model.format import FORMAT, check_format
 from sorakit.world.caption import EXAMPLE
 from sorakit.world.scene import Scene
 
-__all__ = ["DEFAULT_MODEL", "ModelInfo", "load_info", "model_folder", "packaged"]
+__all__ = ["DEFAULT_MODEL", "WEIGHTS", "ModelInfo", "load_info", "model_folder", "packaged"]
 
-DEFAULT_MODEL = Path(__file__).parent / "weights" / "one-object"
+WEIGHTS = Path(__file__).parent / "weights"
+"""Folder of the packaged models."""
+
+DEFAULT_MODEL = WEIGHTS / "one-object"
 
 _MOST_BYTES = 1 << 20
 
@@ -79,7 +82,7 @@ class ModelInfo(BaseModel):
 
 def packaged() -> tuple[str, ...]:
     """Names of the models that the package holds."""
-    return tuple(sorted(p.parent.name for p in DEFAULT_MODEL.parent.glob("*/sorakit.json")))
+    return tuple(sorted(p.parent.name for p in WEIGHTS.glob("*/sorakit.json")))
 
 
 def model_folder(model: str | Path) -> Path:
@@ -88,7 +91,7 @@ def model_folder(model: str | Path) -> Path:
     >>> model_folder("one-object") == DEFAULT_MODEL
     True
     """
-    return DEFAULT_MODEL.parent / model if str(model) in packaged() else Path(model)
+    return WEIGHTS / model if str(model) in packaged() else Path(model)
 
 
 def load_info(folder: Path = DEFAULT_MODEL) -> ModelInfo:
@@ -110,7 +113,7 @@ def load_info(folder: Path = DEFAULT_MODEL) -> ModelInfo:
 
 def _alternatives() -> str:
     """The packaged models that can be given frames, as the end of a sentence."""
-    folders = sorted(p.parent for p in DEFAULT_MODEL.parent.glob("*/sorakit.json"))
+    folders = sorted(p.parent for p in WEIGHTS.glob("*/sorakit.json"))
     names = [str(f) for f in folders if _config(f / "transformer").get("given_frames")]
     return f", such as {', '.join(names)}" if names else ""
 

@@ -14,6 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -29,6 +30,7 @@ from sorakit.train.loop import Budget
 from sorakit.train.mixture import Bucket, Mixed, mixed_batch
 from sorakit.train.optim import step
 from sorakit.train.stopping import stoppable
+from sorakit.video.convert import rgb_to_array
 
 __all__ = ["PROBE_SEED", "AutoTrainer", "scaled", "train_autoencoder"]
 
@@ -138,8 +140,7 @@ class AutoTrainer:
 
 def scaled(batch: Mixed, device: torch.device | None = None) -> Tensor:
     """The clips of `batch` as `float32 (B, 3, T, H, W)` in [-1, 1]."""
-    x = torch.from_numpy(batch.clips).to(device).permute(0, 4, 1, 2, 3)
-    return x.float().mul_(2 / 255).sub_(1)
+    return torch.from_numpy(np.stack([rgb_to_array(clip) for clip in batch.clips])).to(device)
 
 
 def train_autoencoder(

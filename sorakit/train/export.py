@@ -16,7 +16,6 @@ from sorakit.model_info import ModelInfo
 from sorakit.pipeline import SoraPipeline
 from sorakit.train.card import read_scores, write_card
 from sorakit.train.checkpoint import checkpoint_state
-from sorakit.train.codec import Latents
 from sorakit.train.folder import settle
 from sorakit.train.recipe import RECIPES, Recipe
 from sorakit.train.recipe_file import recipe_from
@@ -33,16 +32,16 @@ def recipe_of(checkpoint: Path) -> Recipe:
 
 def export_pipeline(trainer: Trainer, dtype: torch.dtype = torch.float16) -> SoraPipeline:
     """The run's EMA weights as a pipeline; float16 keeps 11 bits, enough for weights of order one."""
-    recipe, codec = trainer.recipe, trainer.codec
+    recipe, vae = trainer.recipe, trainer.codec.canvas.vae
     pair = trainer.averaged().to(dtype)
-    if isinstance(codec, Latents):
-        nn.Module.to(codec.vae, dtype)
+    if vae is not None:
+        nn.Module.to(vae, dtype)
     return SoraPipeline(
         tokenizer=build_tokenizer(recipe.length),
         text_encoder=pair.text,
         transformer=pair.dit,
         scheduler=FlowMatchEulerDiscreteScheduler(shift=recipe.shift),  # type: ignore[no-untyped-call]
-        vae=codec.vae if isinstance(codec, Latents) else None,
+        vae=vae,
         size=recipe.shape,
     )
 

@@ -21,7 +21,7 @@ from sorakit.generate import ModelInfo, load_info, load_pipeline
 from sorakit.model.dit import VideoDiT
 from sorakit.model.text import TextEncoder
 from sorakit.prompts import prompt_space
-from sorakit.train.codec import Codec, Latents, Pixels
+from sorakit.train.codec import Codec
 from sorakit.train.export import export, recipe_of
 from sorakit.train.folder import settle
 from sorakit.train.recipe import RECIPES, Recipe
@@ -70,9 +70,6 @@ def load_teacher(folder: Path, shapes: str = "all", device: str = "cpu") -> Teac
         raise UsageError(f'`shapes` must be "all" or "usual", got {shapes!r}')
     info, pipe, where = load_info(folder), load_pipeline(folder, device=device), torch.device(device)
     dit, text, vae = pipe.transformer, pipe.text_encoder, pipe.vae
-    codec: Codec = Pixels(dit.mean, dit.std, where)
-    if vae is not None:
-        codec = Latents(vae, dit.mean, dit.std, where)
     known = RECIPES.get(info.name.removeprefix("sorakit-")) if shapes == "all" else None
     recipe = Recipe(
         f"{info.name}-student",
@@ -92,7 +89,7 @@ def load_teacher(folder: Path, shapes: str = "all", device: str = "cpu") -> Teac
         guidance=1.0,
         shift=float(pipe.scheduler.config["shift"]),
     )
-    return Teacher(folder, info, Networks(dit, text).requires_grad_(False), codec, recipe)
+    return Teacher(folder, info, Networks(dit, text).requires_grad_(False), Codec(pipe.canvas, where), recipe)
 
 
 def package(teacher: Teacher, student: Networks, out: Path, evaluations: int, shift: float) -> None:
