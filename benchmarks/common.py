@@ -3,10 +3,11 @@
 In: counts and rows. Out: text. Wilson (1927) for shares; quantiles by linear interpolation.
 """
 
-import math
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+
+from sorakit.intervals import wilson_ends
 
 __all__ = ["ROOT", "commit", "table", "wilson"]
 
@@ -20,19 +21,13 @@ def commit() -> str:
     return done.stdout.strip() or "unknown"
 
 
-def wilson(hits: int, n: int, z: float = 1.959964) -> tuple[float, float]:
+def wilson(hits: int, n: int) -> tuple[float, float]:
     """The 95 % interval of a share; (0, 1) for n = 0.
 
     >>> [round(x, 3) for x in wilson(8, 10)]
     [0.49, 0.943]
     """
-    if n == 0:
-        return 0.0, 1.0
-    p = hits / n
-    middle = p + z * z / (2 * n)
-    spread = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    scale = 1 + z * z / n
-    return max(0.0, (middle - spread) / scale), min(1.0, (middle + spread) / scale)
+    return wilson_ends(hits / n, n) if n else (0.0, 1.0)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -22,15 +22,19 @@ from sorakit.world.caption import caption
 from sorakit.world.oracle import FACTS, GATE, ShotReading, read
 from sorakit.world.scene import Shot
 
-__all__ = ["Gallery", "check_picture", "draw", "write_png"]
+__all__ = ["GAP", "Gallery", "check_picture", "draw", "strip_of", "write_png"]
 
 Words = list[tuple[str, bool]]
 """Words, and whether each is as the prompt wants it."""
 
 _BACK, _CARD, _INK, _DIM = (244, 245, 247), (255, 255, 255), (28, 32, 38), (112, 118, 128)
 _GOOD, _BAD, _HELD = (22, 128, 84), (200, 40, 48), (160, 96, 0)
-_STILLS, _SIDE, _COLUMNS, _PAD, _GAP, _LINE = 5, 128, 3, 24, 6, 32
+_STILLS, _SIDE, _COLUMNS, _PAD, _LINE = 5, 128, 3, 24, 32
 _TEXT = 23
+
+GAP = 6
+"""Pixels between the frames of a strip."""
+
 _XMP = (
     '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
     '<rdf:Description xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" '
@@ -131,7 +135,7 @@ def check_picture(path: Path) -> None:
 
 def _card(outcome: Outcome) -> Image.Image:
     """One clip: its frames, the prompt, and either that it obeys or what was read instead."""
-    strip = _strip(outcome.frames)
+    strip = strip_of(outcome.frames)
     obeys = outcome.scores["all_facts"] == 1
     lines = _lines([(w, True) for w in caption(outcome.scene).split()], strip.width)
     found = [] if obeys else _lines(_read_words(outcome), strip.width)
@@ -172,15 +176,15 @@ def _write_line(pen: ImageDraw.ImageDraw, at: tuple[int, int], line: Words) -> N
         x += font.getlength(word + " ")
 
 
-def _strip(frames: Rgb) -> Image.Image:
+def strip_of(frames: Rgb, stills: int = _STILLS) -> Image.Image:
     """Evenly spread frames, first to last, enlarged by a whole factor so that pixels stay pixels."""
-    places = np.linspace(0, len(frames) - 1, min(_STILLS, len(frames))).round().astype(int)
+    places = np.linspace(0, len(frames) - 1, min(stills, len(frames))).round().astype(int)
     factor = max(1, round(_SIDE / min(frames.shape[1:3])))
-    stills = frames[places].repeat(factor, 1).repeat(factor, 2)  # (5, H, W, 3)
-    _, height, width, _ = stills.shape
-    strip = Image.new("RGB", (len(stills) * (width + _GAP) - _GAP, height), _CARD)
-    for i, still in enumerate(stills):
-        strip.paste(Image.fromarray(np.ascontiguousarray(still)), (i * (width + _GAP), 0))
+    large = frames[places].repeat(factor, 1).repeat(factor, 2)  # (stills, H, W, 3)
+    _, height, width, _ = large.shape
+    strip = Image.new("RGB", (len(large) * (width + GAP) - GAP, height), _CARD)
+    for i, still in enumerate(large):
+        strip.paste(Image.fromarray(np.ascontiguousarray(still)), (i * (width + GAP), 0))
     return strip
 
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from sorakit.errors import UsageError
 
-__all__ = ["Share", "difference", "effective_clips", "share", "wilson"]
+__all__ = ["Share", "difference", "effective_clips", "share", "wilson", "wilson_ends"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -41,7 +41,7 @@ def share(values: npt.ArrayLike) -> Share:
     """
     rows = _rows(values)
     mean = float(rows.mean())
-    return Share(mean, *_wilson(mean, effective_clips(rows)))
+    return Share(mean, *wilson_ends(mean, effective_clips(rows)))
 
 
 def effective_clips(values: npt.ArrayLike) -> float:
@@ -81,10 +81,11 @@ def wilson(mean: float, n: float) -> list[float]:
     >>> wilson(0.5, 100)
     [0.4038, 0.5962]
     """
-    return [round(x, 4) for x in _wilson(mean, n)]
+    return [round(x, 4) for x in wilson_ends(mean, n)]
 
 
-def _wilson(mean: float, n: float, z: float = 1.959964) -> tuple[float, float]:
+def wilson_ends(mean: float, n: float, z: float = 1.959964) -> tuple[float, float]:
+    """As `wilson`, in full precision."""
     middle = (mean + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(mean * (1 - mean) / n + z * z / (4 * n * n))
     return max(0.0, middle - half), min(1.0, middle + half)

@@ -1,5 +1,4 @@
 import tracemalloc
-from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -19,15 +18,6 @@ from sorakit.types import Clip
 from sorakit.world.caption import EXAMPLE
 
 OTHER = "a small cyan cross moves left on a black background"
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """The networks here are too small for several threads, which cost much on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def tiny(vae: VideoVAE | None = None, **model: object) -> Sampler:

@@ -1,12 +1,10 @@
 import dataclasses
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from sorakit.contact_sheet import Gallery, check_picture, draw, write_png
@@ -21,15 +19,6 @@ from sorakit.world.render import render
 from sorakit.world.scene import TEXTURES, Scene, is_held_out
 
 FAST = Sampling(steps=2)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """The networks here are too small for several threads, which cost much on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

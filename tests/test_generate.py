@@ -2,13 +2,11 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from sorakit.diffusion.solver import SOLVERS
@@ -20,15 +18,6 @@ from sorakit.train.export import export
 from sorakit.train.loop import Trainer
 from sorakit.train.recipe import RECIPES
 from sorakit.world.caption import EXAMPLE
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """The networks here are too small for several threads, which cost much on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from typing import Any
 
 import diffusers
@@ -16,15 +15,6 @@ from sorakit.model.vae import VideoVAE
 from sorakit.modular import DecodeBlock, SoraBlocks, modular_pipeline
 from sorakit.pipeline import SoraPipeline
 from sorakit.world.caption import EXAMPLE
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """The networks here are too small for several threads, which cost much on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module", params=["pixels", "latents"])

@@ -1,6 +1,5 @@
 import copy
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -27,15 +26,6 @@ from sorakit.pipeline import SoraPipeline
 from sorakit.types import Rgb
 from sorakit.world.caption import EXAMPLE, parse
 from sorakit.world.oracle import mean_scores
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """The networks here are too small for several threads, which cost much on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def tiny(vae: VideoVAE | None = None, **model: object) -> SoraPipeline:

@@ -68,11 +68,10 @@ def generate(
     foreign = {"negative_prompt": negative_prompt}
     loading = {"offload": offload, "quantise": quantise, "allow_download": download}
     with progress_bar("generating", quiet=json_out) as progress:
-        folder = None if model is None else model_folder(model)
-        if model is None or folder is None or (folder / "sorakit.json").is_file():
+        if model is None or (model_folder(model) / "sorakit.json").is_file():
             _only_foreign(foreign | loading)
             pictures = {"image": image, "last_image": last_image}
-            clip = _own(prompt, asked | pictures, folder, device, progress)
+            clip = _own(prompt, asked | pictures, model, device, progress)
         else:
             if last_image is not None:
                 raise UsageError("--last-image: for models of sorakit only")
@@ -87,12 +86,13 @@ def generate(
         )
 
 
-def _own(prompt: str, asked: dict[str, Any], model: Path | None, device: str, progress: Progress) -> Clip:
+def _own(prompt: str, asked: dict[str, Any], model: str | None, device: str, progress: Progress) -> Clip:
     """One of the kit's own models, with its own values where nothing was asked."""
     from sorakit.generate import generate as sample  # noqa: PLC0415 - torch loads only here
 
     given = {k: v for k, v in asked.items() if v is not None}
-    return sample(prompt, model=model, device=device, progress=progress, **given)
+    folder = None if model is None else model_folder(model)
+    return sample(prompt, model=folder, device=device, progress=progress, **given)
 
 
 def _foreign(

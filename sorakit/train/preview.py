@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from sorakit.contact_sheet import write_png
+from sorakit.contact_sheet import GAP, strip_of, write_png
 from sorakit.train.evaluate import Sampled
 from sorakit.types import Rgb
 from sorakit.world.caption import caption
@@ -21,9 +21,8 @@ __all__ = ["draw_preview"]
 
 _BACK, _CARD, _INK, _DIM = (241, 243, 246), (255, 255, 255), (27, 31, 36), (104, 112, 122)
 _GOOD, _GOOD_BACK, _BAD, _BAD_BACK = (17, 120, 78), (225, 244, 234), (190, 38, 46), (252, 231, 231)
-_CLIPS, _COLUMNS, _STILLS, _SIDE = 8, 2, 6, 128
-_PAD, _GAP, _EDGE, _CHIP = 20, 6, 28, 28
-_MAX_FACTOR = 8
+_CLIPS, _COLUMNS, _STILLS = 8, 2, 6
+_PAD, _EDGE, _CHIP = 20, 28, 28
 
 
 def draw_preview(sampled: Sampled, path: Path, title: str, about: str) -> Rgb:
@@ -67,7 +66,7 @@ def _head(sheet: Image.Image, title: str, about: str, sampled: Sampled) -> None:
 
 def _card(clip: Rgb, scene: Scene) -> Image.Image:
     """Frames, the prompt below them, and a chip for each fact."""
-    strip = _strip(clip)
+    strip = strip_of(clip, _STILLS)
     lines = _wrapped(caption(scene), strip.width)
     height = strip.height + 26 * len(lines) + _CHIP + 3 * _PAD + 6
     card = Image.new("RGB", (strip.width + 2 * _PAD, height), _CARD)
@@ -78,7 +77,7 @@ def _card(clip: Rgb, scene: Scene) -> Image.Image:
         y += 26
     scores, x = score(clip, scene), float(_PAD)
     for fact in FACTS:
-        x += _chip(card, (x, y + 8), fact, scores[fact] == 1.0) + _GAP
+        x += _chip(card, (x, y + 8), fact, scores[fact] == 1.0) + GAP
     return card
 
 
@@ -97,18 +96,6 @@ def _chip(card: Image.Image, at: tuple[float, float], fact: str, holds: bool) ->
         pen.line((x + 10, mid + 4, x + 18, mid - 4), fill=ink, width=2)
     pen.text((x + 24, mid), fact, fill=ink, font=font, anchor="lm")
     return width
-
-
-def _strip(clip: Rgb) -> Image.Image:
-    """Evenly spread frames, first to last, enlarged by a whole factor so that pixels stay pixels."""
-    places = np.linspace(0, len(clip) - 1, min(_STILLS, len(clip))).round().astype(int)
-    factor = min(_MAX_FACTOR, max(1, round(_SIDE / min(clip.shape[1:3]))))
-    stills = clip[places].repeat(factor, 1).repeat(factor, 2)  # (6, H, W, 3)
-    _, height, width, _ = stills.shape
-    strip = Image.new("RGB", (len(stills) * (width + _GAP) - _GAP, height), _CARD)
-    for i, still in enumerate(stills):
-        strip.paste(Image.fromarray(np.ascontiguousarray(still)), (i * (width + _GAP), 0))
-    return strip
 
 
 def _wrapped(text: str, width: int) -> list[str]:
