@@ -12,6 +12,7 @@ from rich.table import Table
 
 from sorakit.cli.ui import console, print_json
 from sorakit.errors import ModelError, UsageError
+from sorakit.model_info import model_folder
 
 if TYPE_CHECKING:
     from sorakit.train.loop import Run, Trainer
@@ -61,6 +62,9 @@ def train(
     watts: Annotated[
         float, typer.Option(min=0, max=1000, help="Assumed W of a busy core, for the ledger.")
     ] = 10,
+    start: Annotated[
+        str | None, typer.Option(help="Begin a new run from a model's weights: a packaged name or a folder.")
+    ] = None,
     export: Annotated[
         Path | None, typer.Option(help="Afterwards write a model folder with its card.")
     ] = None,
@@ -95,6 +99,7 @@ def train(
             "--dtype": dtype,
             "--workers": workers,
             "--shards": shards,
+            "--start": start,
         }
         unused |= {"--compile": compiled, "--tensorboard": tensorboard, "--json": json_out}
         unused |= {"--parallel": parallel != "auto", "--export": export if recipe == "student" else None}
@@ -109,7 +114,10 @@ def train(
     from sorakit.train.recipe_file import find_recipe, override  # noqa: PLC0415
 
     wanted = [*(settings or []), *([f"bf16={str(dtype == 'bfloat16').lower()}"] if dtype else [])]
-    run = Run(device, workers, shards, compiled, tensorboard, save_every, preview_every, log_every, watts)
+    begin = None if start is None else model_folder(start)
+    run = Run(
+        device, workers, shards, compiled, tensorboard, save_every, preview_every, log_every, watts, begin
+    )
     found = override(find_recipe(recipe), wanted)
     trainer = _run(found, out, Budget(hours, steps), run, parallel, threads, quiet=json_out)
     if not trainer.group.first:

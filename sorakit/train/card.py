@@ -113,6 +113,8 @@ def _compute(ledger: Ledger) -> str:
         f"- About {ledger.kwh:.4f} kWh: an estimate, {ledger.watts_per_core:g} W assumed for each busy core, "
         "plus a GPU's power where its driver reports it; memory, power supply and cooling are not in it.",
     ]
+    if ledger.start:
+        rows.insert(0, f"- Begun from the weights of {ledger.start}, whose own cost is not in these figures.")
     for m in ledger.machines:
         versions = ", ".join(f"{k} {v}" for k, v in m.versions.items())
         rows.append(

@@ -46,6 +46,8 @@ class Machine:
 class Ledger:
     """Sums over a run, across stops and restarts; `joules` of energy, `wall` and `cpu` in seconds.
 
+    `start`: the model whose weights it began from; what that one cost is not in the sums.
+
     >>> ledger = Ledger()
     >>> ledger.add(clips=24, work=10**12, cpu=2.0, joules=20.0)
     >>> ledger.clips, ledger.tflop
@@ -60,6 +62,7 @@ class Ledger:
     watts_per_core: float = WATTS_PER_CORE
     machines: list[Machine] = field(default_factory=list)
     data: list[str] = field(default_factory=lambda: [WORLD])
+    start: str = ""
 
     @property
     def tflop(self) -> float:
@@ -92,6 +95,7 @@ class Ledger:
         """JSON-able; `clips`, `work_done`, `wall` and `cpu` at the top as in the format's first files."""
         top = {k: getattr(self, k) for k in ("clips", "work_done", "wall", "cpu")}
         kept = {"joules": self.joules, "watts_per_core": self.watts_per_core, "data": self.data}
+        kept |= {"start": self.start}
         return top | {"ledger": kept | {"machines": [asdict(m) for m in self.machines]}}
 
     @classmethod
@@ -108,6 +112,7 @@ class Ledger:
                 float(kept.get("joules", cpu * watts)), watts,
                 [Machine(**m) for m in kept.get("machines", [])],
                 [str(d) for d in kept.get("data", [WORLD])],
+                str(kept.get("start", "")),
             )  # fmt: skip
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ModelError(f"the checkpoint's ledger cannot be read: {error}; take a new folder") from error

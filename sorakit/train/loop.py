@@ -20,6 +20,7 @@ from sorakit.train.logs import Log
 from sorakit.train.parallel import ALONE, Group
 from sorakit.train.preview import draw_preview
 from sorakit.train.recipe import Recipe
+from sorakit.train.start import start_from
 from sorakit.train.stopping import stoppable
 from sorakit.train.trainer import Trainer
 
@@ -50,10 +51,11 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """How to run a recipe; nothing here changes what a run of given steps learns, but for `shards`.
+    """How to run a recipe; of all this, only `shards` and `start` change what a run of given steps learns.
 
     `save_every`, `evaluate_every` in seconds, `log_every` in steps; `workers`: processes that make batches;
-    `shards`: folder of one's own clips; `watts_per_core`: assumed power of a busy core.
+    `shards`: folder of one's own clips; `watts_per_core`: assumed power of a busy core; `start`: folder of a
+    model whose weights a new run begins from.
     """
 
     device: str = "cpu"
@@ -65,6 +67,7 @@ class Run:
     evaluate_every: float = 600
     log_every: int = 50
     watts_per_core: float = WATTS_PER_CORE
+    start: Path | None = None
 
 
 def train(
@@ -86,6 +89,8 @@ def train(
     last = out / "last.safetensors"
     if last.exists():
         trainer.load(last)
+    elif run.start is not None:
+        start_from(trainer, run.start)
     trainer.enter(run.watts_per_core, source.about)
     out.mkdir(parents=True, exist_ok=True)
     first = trainer.step * recipe.accumulate + group.rank
@@ -95,6 +100,7 @@ def train(
         try:
             _Loop(trainer, out, budget, run, log=log, report=report).go(stream, stop)
         finally:
+            trainer.close()
             if log is not None:
                 log.close()
     return trainer

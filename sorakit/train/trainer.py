@@ -5,6 +5,7 @@ CPU as on one GPU; several processes use autocast (ddp) or FSDP2's policy (fsdp)
 """
 
 import copy
+import gc
 import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -136,6 +137,15 @@ class Trainer:
         self.ledger.watts_per_core = self.meter.watts_per_core = watts_per_core
         self.ledger.enter(this_machine(str(self.device), self.group.size, self.step), data)
         self.meter.lap()  # what went before belongs to no step
+
+    def close(self) -> None:
+        """Let go of what spreads the networks, before their group ends; no step may follow.
+
+        DDP's reducer, if it were the last to hold gloo's threads, would wait for them with the interpreter
+        locked, and one of them may wait for that lock: a process that never ends.
+        """
+        self.work = self.pair
+        gc.collect()
 
     def _modules(self) -> dict[str, nn.Module]:
         return {"model": self.pair, "ema": self.ema.model}

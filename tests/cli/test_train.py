@@ -47,6 +47,7 @@ def test_help_shows_examples() -> None:
         (["--out", "x", "--steps", "2", "--teacher", "y"], "student"),
         (["--out", "x", "--steps", "2", "--recipe", "student"], "--teacher"),
         (["--out", "x", "--steps", "2", "--recipe", "autoencoder", "--set", "lr=1"], "--set"),
+        (["--out", "x", "--steps", "2", "--recipe", "autoencoder", "--start", "one-object"], "--start"),
     ],
 )
 def test_wrong_options_are_refused_in_words(

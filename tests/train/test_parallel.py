@@ -6,6 +6,7 @@ import runpy
 import socket
 import subprocess
 import sys
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -16,9 +17,10 @@ import torch
 from safetensors.torch import load_file
 
 from sorakit.errors import UsageError
-from sorakit.train.parallel import ALONE, open_group
+from sorakit.train.parallel import ALONE, Group, open_group
 from sorakit.train.recipe import RECIPES
 from sorakit.train.trainer import Trainer
+from sorakit.world.dataset import make_batch
 
 WORKER = Path(__file__).with_name("spread_worker.py")
 JOBS = ("ddp", "fsdp", "fsdp:load", "ddp:bf16", "fsdp:bf16")
@@ -97,9 +99,21 @@ def test_what_two_wrote_one_can_load(folder: Path) -> None:
     assert trainer.optimisers[0].state_dict()["state"][0]["momentum_buffer"].abs().max() > 0
 
 
-def test_batches_must_share_out() -> None:
-    from sorakit.train.parallel import Group  # noqa: PLC0415
+def test_nothing_that_holds_gloos_threads_outlives_a_run(tmp_path: Path) -> None:
+    store = torch.distributed.FileStore(str(tmp_path / "store"), 1)
+    torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
+    try:
+        trainer = Trainer(RECIPES["tiny"], group=Group("ddp", 0, 1))
+        reducer = weakref.ref(trainer.work)
+        assert isinstance(trainer.work, torch.nn.parallel.DistributedDataParallel)
+        trainer.update(make_batch(0, 0, trainer.recipe.draw), 1e-3)
+        trainer.close()
+        assert reducer() is None
+    finally:
+        torch.distributed.destroy_process_group()
 
+
+def test_batches_must_share_out() -> None:
     with pytest.raises(UsageError, match="--set accumulate=2 --set batch=4"):
         Trainer(RECIPES["tiny"], group=Group("ddp", 0, 2))
 
