@@ -3,12 +3,13 @@
     python benchmarks/training_speed.py [--widths 192 384 768] [--depth 6] [--repeats 9] [--quick]
 
 Both transformers get the same latents, width, number of blocks, heads and prompt vectors; Latte
-(arXiv:2401.03048) has a spatial and a temporal block where ours has two over all patches. Ours steps as
-`sorakit train` does (Muon and AdamW; bfloat16 by copies of float32 weights), Latte as diffusers' training
-scripts do (AdamW; bfloat16 by autocast). Runs alternate, on an idle machine; ratio = Latte's time over ours:
-the median of n = --repeats pairs and the interval that holds it with 95 %. Peak: the fastest square product of
-the same number format in the same run. Operations are those of matrix products alone, forward and backward; a
-recipe's step also encodes its clips.
+(arXiv:2401.03048) has a spatial and a temporal block where ours has two over all patches. A step is forward,
+backward, clipping and AdamW for both; in bfloat16 ours computes with copies of float32 weights, as `sorakit
+train` does, Latte under autocast, as diffusers' training scripts do. Muon, which `sorakit train` uses on the
+matrices, is timed apart against Latte's AdamW. Runs alternate, on an idle machine; ratio = Latte's time over
+ours: the median of n = --repeats pairs and the interval that holds it with 95 %. Peak: the fastest square
+product of the same number format in the same run. Operations: the network's matrix products, forward and
+backward; a recipe's step also encodes its clips.
 """
 
 import argparse
@@ -78,7 +79,8 @@ class Ours:
         self.copies = self.nets if dtype == torch.float32 else deepcopy(self.nets).to(dtype)
         level = torch.full((len(latents),), 500.0, device=latents.device)
         self.inputs = (latents.to(dtype), level, text.to(dtype), text[:, 0].to(dtype))
-        self.optimisers = optimisers(self.nets, 1e-4, bf16=dtype != torch.float32)
+        self.muon = optimisers(self.nets, 1e-4, bf16=dtype != torch.float32)
+        self.adam = [torch.optim.AdamW(self.nets.parameters(), 1e-4)]
         self.flops = len(latents) * forward_flops(net, *latents.shape[2:], words=text.shape[1])
 
     @torch.no_grad()
@@ -86,14 +88,15 @@ class Ours:
         """The prediction alone."""
         self.copies["dit"](*self.inputs)
 
-    def update(self) -> None:
+    def update(self, muon: bool = False) -> None:
         """Forward, backward, optimisers."""
+        chosen = self.muon if muon else self.adam
         if self.copies is not self.nets:
             refresh(self.copies, self.nets)
         self.copies["dit"](*self.inputs).float().square().mean().backward()
         if self.copies is not self.nets:
             collect(self.nets, self.copies)
-        step(self.nets, self.optimisers, [1e-4] * 2, 1.0)
+        step(self.nets, chosen, [1e-4] * len(chosen), 1.0)
 
 
 class Theirs:
@@ -138,8 +141,12 @@ def against(args: argparse.Namespace, device: torch.device, peaks: dict[str, flo
         text = torch.randn(args.batch, WORDS, width, device=device)
         for name, dtype in DTYPES.items():
             ours, theirs = (kind(width, args.depth, latents, text, dtype) for kind in (Ours, Theirs))
-            for what, passes in (("forward", 1), ("step", 3)):
-                pair = (ours.forward, theirs.forward) if passes == 1 else (ours.update, theirs.update)
+            ways = {
+                "forward": (ours.forward, theirs.forward, 1),
+                "step": (ours.update, theirs.update, 3),
+                "step, Muon": (partial(ours.update, muon=True), theirs.update, 3),
+            }
+            for what, (*pair, passes) in ways.items():
                 for work in pair:
                     work()
                 took = [[seconds(work, device) for work in pair] for _ in range(args.repeats)]

@@ -25,6 +25,7 @@ from sorakit.world.scene import (
     Scene,
     Shot,
     Space,
+    cameras_for,
     sample_scene,
 )
 
@@ -45,7 +46,7 @@ MAKEUP = _OF_SPRITES + sum(len(words) for words in _BACKDROP)
 class Batch:
     """`clips`, `decoys`: `uint8 (B, T, H, W, 3)`; `tokens`: `int64 (B, L)`; `masks`: `(B, T, H, W)`.
 
-    A decoy shows its clip with other shapes or colours on the same tracks (the clip itself where none was
+    A decoy shows its clip with other looks on the same tracks (the clip itself where none was
     drawn). The mask, 0 to 1, covers the sprites of both, grown by a pixel. `given` `bool (B, T)`: frames that
     the model is shown clean. `makeup` `(B, N, MAKEUP)`: how much of each patch shows a sprite or backdrop of
     each word. `textured` `(B, T)`: 1 where the backdrop is not plain.
@@ -132,7 +133,8 @@ def batches(seed: int, draw: Draw, *, first: int = 0, step: int = 1) -> Iterator
 def with_other_looks(scene: Scene, rng: np.random.Generator) -> Scene:
     """`scene` with other shapes or, in half of the shots of two sprites, their colours exchanged.
 
-    In half of the scenes with a cut the two backgrounds are exchanged instead. Drawn from the same seed, the
+    Half of the textured shots also get another texture or camera move. In half of the scenes with a cut the
+    two backgrounds are exchanged instead. Drawn from the same seed, the
     tracks agree: only the words can tell which look belongs where.
     """
     if len(scene.shots) == 2 and rng.random() < 0.5:
@@ -142,6 +144,11 @@ def with_other_looks(scene: Scene, rng: np.random.Generator) -> Scene:
         )
 
     def change(shot: Shot) -> Shot:
+        if shot.texture != "plain" and rng.random() < 0.5:
+            ways = [(t, c) for t in TEXTURES[1:] for c in ("", *cameras_for(t))]
+            ways.remove((shot.texture, shot.camera))
+            texture, camera = ways[int(rng.integers(len(ways)))]
+            shot = replace(shot, texture=texture, camera=camera)
         if len(shot.sprites) == 2 and rng.random() < 0.5:
             a, b = shot.sprites
             return replace(shot, sprites=(replace(a, colour=b.colour), replace(b, colour=a.colour)))

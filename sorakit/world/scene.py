@@ -26,6 +26,7 @@ __all__ = [
     "Shot",
     "Space",
     "Sprite",
+    "cameras_for",
     "is_held_out",
     "sample_scene",
 ]

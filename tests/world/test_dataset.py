@@ -4,8 +4,8 @@ from itertools import islice
 import numpy as np
 
 from sorakit.world.caption import caption, encode
-from sorakit.world.dataset import MAKEUP, Draw, batches, make_batch
-from sorakit.world.scene import COLOURS, Space
+from sorakit.world.dataset import MAKEUP, Draw, batches, make_batch, with_other_looks
+from sorakit.world.scene import CAMERAS, COLOURS, Space, sample_scene
 
 SPACE = Space(two=0.3)
 DRAW = Draw(SPACE, 4)
@@ -36,13 +36,27 @@ def test_tokens_say_what_the_scene_is() -> None:
         np.testing.assert_array_equal(tokens, encode(caption(scene), 48))
 
 
-def test_decoys_differ_only_under_the_mask() -> None:
-    batch = make_batch(0, 1, Draw(SPACE, 16, decoy=1.0))
+def test_decoys_before_a_plain_backdrop_differ_only_under_the_mask() -> None:
+    batch = make_batch(0, 1, Draw(replace(SPACE, textures=("plain",)), 16, decoy=1.0))
     assert (batch.clips != batch.decoys).any(axis=(1, 2, 3, 4)).all()
     clear = batch.masks == 0
     np.testing.assert_array_equal(batch.clips[clear], batch.decoys[clear])
     plain = make_batch(0, 1, Draw(SPACE, 16))
     np.testing.assert_array_equal(plain.clips, plain.decoys)
+
+
+def test_half_of_the_textured_decoys_have_another_texture_or_camera_move() -> None:
+    rng = np.random.default_rng(0)
+    space = Space(textures=("striped", "checked", "dotted"), two=0.3, camera=0.5)
+    pairs = [
+        (s.shots[0], with_other_looks(s, rng).shots[0])
+        for s in (sample_scene(rng, space) for _ in range(400))
+    ]
+    changed = [(a, b) for a, b in pairs if (a.texture, a.camera) != (b.texture, b.camera)]
+    assert 0.4 < len(changed) / len(pairs) < 0.6
+    assert all(b.texture != "plain" and a.background == b.background for a, b in changed)
+    assert {b.camera for _, b in changed} == set(CAMERAS)
+    assert all([s.motion for s in a.sprites] == [s.motion for s in b.sprites] for a, b in pairs)
 
 
 def test_the_mask_covers_every_sprite() -> None:
