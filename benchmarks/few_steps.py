@@ -14,7 +14,6 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +24,7 @@ from torch import Tensor
 from sorakit.diffusion.guidance import guided_velocity
 from sorakit.diffusion.solver import SOLVERS, Velocity, sigmas
 from sorakit.generate import DEFAULT_MODEL, load_info, seeded
+from sorakit.model_info import model_folder
 from sorakit.prompts import fresh_scenes
 from sorakit.train.teacher import Teacher, load_teacher
 from sorakit.types import Rgb
@@ -101,8 +101,8 @@ def main() -> int:
     )
     parser.add_argument("--n", type=int, default=128)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--model", type=Path, default=DEFAULT_MODEL)
-    parser.add_argument("--student", type=Path, help="a distilled model's folder")
+    parser.add_argument("--model", type=model_folder, default=DEFAULT_MODEL)
+    parser.add_argument("--student", type=model_folder, help="a distilled model's folder")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()

@@ -12,7 +12,6 @@ of one prompt as alike.
 import argparse
 import json
 import sys
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,6 +19,7 @@ from common import commit, table
 
 from sorakit.fidelity import SHOWN, Sampling, measure
 from sorakit.generate import DEFAULT_MODEL
+from sorakit.model_info import model_folder
 from sorakit.prompts import GROUPS, Combos
 
 SHAPES = ((24, 1.0, 1.0), (16, 1.0, 1.5), (16, 1.5, 1.0))
@@ -98,7 +98,7 @@ def main() -> int:
     parser.add_argument("--n", type=int, default=200, help="prompts")
     parser.add_argument("--seeds", type=int, default=3, help="clips of each")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--model", type=Path, default=DEFAULT_MODEL)
+    parser.add_argument("--model", type=model_folder, default=DEFAULT_MODEL)
     parser.add_argument("--steps", type=int)
     parser.add_argument("--guidance", type=float)
     parser.add_argument("--device", default="cpu")

@@ -27,6 +27,7 @@ from typing import Any
 from common import commit, table
 
 from sorakit.generate import DEFAULT_MODEL, load_info, load_pipeline, seeded
+from sorakit.model_info import model_folder
 from sorakit.prompts import fresh_scenes
 from sorakit.world.caption import caption
 
@@ -204,7 +205,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--model", type=Path, nargs="+", default=[DEFAULT_MODEL], help="model folders")
+    parser.add_argument(
+        "--model", type=model_folder, nargs="+", default=[DEFAULT_MODEL], help="names or folders"
+    )
     parser.add_argument("--evaluations", type=int, nargs="+", default=[4, 8, 16])
     parser.add_argument("--batch", type=int, default=1, help="clips made together")
     parser.add_argument("--runs", type=int, default=9)

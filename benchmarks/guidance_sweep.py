@@ -16,7 +16,6 @@ import math
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +26,7 @@ from diffusers.schedulers import FlowMatchEulerDiscreteScheduler
 from sorakit.fidelity import Sampling, Scores, run
 from sorakit.generate import DEFAULT_MODEL, load_info, load_pipeline
 from sorakit.intervals import share
+from sorakit.model_info import model_folder
 from sorakit.schedulers import scheduler_for
 
 
@@ -137,7 +137,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--model", type=Path, default=DEFAULT_MODEL)
+    parser.add_argument("--model", type=model_folder, default=DEFAULT_MODEL)
     parser.add_argument("--n", type=int, default=48, help="prompts")
     parser.add_argument("--seeds", type=int, default=1, help="clips of each")
     parser.add_argument("--seed", type=int, default=0)

@@ -38,7 +38,7 @@ def mlp(width: int, factor: int = 4) -> nn.Sequential:
 
 
 class SelfAttention(nn.Module):
-    """Multi-head self-attention with QK-norm; the last `len(angles)` tokens are rotated."""
+    """Multi-head self-attention with QK-norm; tokens are rotated by `turns`."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -47,15 +47,15 @@ class SelfAttention(nn.Module):
         self.out = nn.Linear(width, width, bias=False)
 
     def forward(
-        self, x: Tensor, angles: Tensor | None = None, bias: Tensor | None = None, attend: Attend = attend
+        self, x: Tensor, turns: Tensor | None = None, bias: Tensor | None = None, attend: Attend = attend
     ) -> Tensor:
         """`x` `(B, N, D)` → `(B, N, D)`; `attend` may keep clips that share a sequence apart."""
         B, N, D = x.shape
         qkv = self.qkv(x).view(B, N, 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # (3, B, heads, N, hd)
         qk, v = qkv[:2], qkv[2]
         qk = F.rms_norm(qk, qk.shape[-1:]).to(v.dtype)  # (2, B, heads, N, hd)
-        if angles is not None:
-            qk = rotate(qk, angles)  # (2, B, heads, N, hd)
+        if turns is not None:
+            qk = rotate(qk, turns)  # (2, B, heads, N, hd)
         y = attend(qk[0], qk[1], v, bias)  # (B, heads, N, hd)
         out: Tensor = self.out(y.transpose(1, 2).reshape(B, N, D))
         return out
@@ -76,7 +76,7 @@ class Block(nn.Module):
         self,
         x: Tensor,
         c: Tensor,
-        angles: Tensor | None = None,
+        turns: Tensor | None = None,
         bias: Tensor | None = None,
         *,
         attend: Attend = attend,
@@ -89,7 +89,7 @@ class Block(nn.Module):
         m = self.modulation(F.silu(c))  # (B, 6 D)
         m = m[:, None] if owner is None else m.index_select(0, owner)[None]  # (B, 1 or N, 6 D)
         shift, scale, gate, shift2, scale2, gate2 = m.chunk(6, -1)  # six of (B, 1 or N, D)
-        y = self.attention(modulate(x, shift, scale), angles, bias, attend)  # (B, N, D)
+        y = self.attention(modulate(x, shift, scale), turns, bias, attend)  # (B, N, D)
         x = torch.addcmul(x, gate, y)  # (B, N, D)
         return torch.addcmul(x, gate2, self.mlp(modulate(x, shift2, scale2)))  # (B, N, D)
 

@@ -18,7 +18,7 @@ from sorakit.errors import UsageError
 from sorakit.model.adapter import AdapterMixin
 from sorakit.model.block import Block, modulate
 from sorakit.model.patch import patchify, unpatchify
-from sorakit.model.rope import FRACTIONAL, fractional, rotary
+from sorakit.model.rope import FRACTIONAL, fractional, rotary, turns
 
 __all__ = ["TIME_FEATURES", "VideoDiT", "forward_flops", "waves"]
 
@@ -113,9 +113,9 @@ class VideoDiT(ModelMixin, ConfigMixin, AdapterMixin):  # type: ignore[misc]  # 
             words = tokens.shape[1]
             x = torch.cat([self.text_tokens(tokens).to(x.dtype), x], 1)  # (B, L + N, D)
             angles = torch.cat([angles.new_zeros(words, angles.shape[1]), angles])  # (L + N, hd / 2)
-        tapped = None
+        turned, tapped = turns(angles, x.dtype), None  # (L + N, 2 hd)
         for i, block in enumerate(self.blocks, 1):
-            x = block(x, c, angles)  # (B, L + N, D)
+            x = block(x, c, turned)  # (B, L + N, D)
             tapped = x[:, words:] if i == tap else tapped  # (B, N, D)
         shift, scale = self.modulation(F.silu(c))[:, None].chunk(2, -1)  # (B, 1, D)
         y = modulate(x[:, words:], shift, scale)  # (B, N, D)

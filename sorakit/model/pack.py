@@ -19,7 +19,7 @@ from sorakit.errors import UsageError
 from sorakit.model.block import Attend, attend, modulate
 from sorakit.model.dit import VideoDiT, waves
 from sorakit.model.patch import patchify, unpatchify
-from sorakit.model.rope import fractional, rotary
+from sorakit.model.rope import fractional, rotary, turns
 
 __all__ = ["Packed", "apart", "fill", "pack", "run_packed", "unpack"]
 
@@ -116,9 +116,9 @@ def run_packed(
         angles = _interleave(still, angles, *parts)  # (M, hd / 2)
     lengths = [sum(both) for both in zip(*parts, strict=True)]
     owner, apart_ = _owner(lengths, x.device), apart(lengths, x.device, masked=masked)
-    x = x[None]  # (1, M, D)
+    x, turned = x[None], turns(angles, x.dtype)  # (1, M, D), (M, 2 hd)
     for block in model.blocks:
-        x = block(x, c, angles, attend=apart_, owner=owner)  # (1, M, D)
+        x = block(x, c, turned, attend=apart_, owner=owner)  # (1, M, D)
     rows = zip(torch.split(x[0], lengths), packed.lengths, strict=True)
     y = torch.cat([row[len(row) - length :] for row, length in rows])  # (N, D), without words
     ends = model.modulation(F.silu(c)).index_select(0, _owner(packed.lengths, y.device))  # (N, 2 D)

@@ -22,7 +22,7 @@ from sorakit.model.block import SelfAttention
 from sorakit.model.conv import Conv, fold, unfold
 from sorakit.model.dit import TIME_FEATURES, waves
 from sorakit.model.patch import patchify, unpatchify
-from sorakit.model.rope import rotary
+from sorakit.model.rope import rotary, turns
 
 __all__ = ["VideoUNet", "unet_flops"]
 
@@ -83,7 +83,7 @@ class Attention(nn.Module):
             count = words.shape[1]
             y = torch.cat([words, y], 1)  # (B, L + N, C)
             angles = torch.cat([angles.new_zeros(count, angles.shape[1]), angles])  # (L + N, hd / 2)
-        out: Tensor = x + self.attention(y, angles)[:, count:].view_as(x)  # (B, t, h, w, C)
+        out: Tensor = x + self.attention(y, turns(angles, y.dtype))[:, count:].view_as(x)  # (B, t, h, w, C)
         return out
 
 

@@ -134,8 +134,8 @@ def with_other_looks(scene: Scene, rng: np.random.Generator) -> Scene:
     """`scene` with other shapes or, in half of the shots of two sprites, their colours exchanged.
 
     Half of the textured shots also get another texture or camera move. In half of the scenes with a cut the
-    two backgrounds are exchanged instead. Drawn from the same seed, the
-    tracks agree: only the words can tell which look belongs where.
+    two backgrounds are exchanged instead. Drawn from the same seed, the tracks agree: only the words can tell
+    which look belongs where.
     """
     if len(scene.shots) == 2 and rng.random() < 0.5:
         first, second = scene.shots

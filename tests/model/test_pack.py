@@ -83,11 +83,11 @@ def test_packed_equals_padded() -> None:
             super().__init__()
             self.block = block
 
-        def forward(self, x: Tensor, c: Tensor, angles: Tensor, **_: object) -> Tensor:
+        def forward(self, x: Tensor, c: Tensor, turned: Tensor, **_: object) -> Tensor:
             real = torch.cat([torch.arange(longest) < n for n in packed.lengths])  # (K · longest,)
             owner = torch.arange(len(c)).repeat_interleave(longest)
-            row, turns = torch.randn(1, len(real), x.shape[2]), torch.randn(len(real), angles.shape[1])
-            row[:, real], turns[real] = x, angles
+            row, turns = torch.randn(1, len(real), x.shape[2]), torch.randn(len(real), turned.shape[1])
+            row[:, real], turns[real] = x, turned
             visible = (owner[:, None] == owner) & real
             bias = torch.zeros(visible.shape).masked_fill(~visible, float("-inf"))
             seen["padding"] = int((~real).sum())

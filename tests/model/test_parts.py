@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from sorakit.errors import UsageError
 from sorakit.model.block import Block, attend
 from sorakit.model.patch import patchify, unpatchify
-from sorakit.model.rope import FRACTIONAL, fractional, rotary, rotate
+from sorakit.model.rope import FRACTIONAL, fractional, rotary, rotate, turns
 
 sides = st.integers(1, 4)
 
@@ -34,11 +34,21 @@ def test_rotary_keeps_norms_and_depends_on_distance_alone() -> None:
     angles = rotary((4, 5, 6), 32)
     assert angles.shape == (120, 16)
     q, k = torch.randn(1, 1, 1, 32), torch.randn(1, 1, 1, 32)
-    turned_q, turned_k = (rotate(x.expand(1, 1, 120, 32), angles) for x in (q, k))
+    turned_q, turned_k = (rotate(x.expand(1, 1, 120, 32), turns(angles, x.dtype)) for x in (q, k))
     torch.testing.assert_close(turned_q.norm(dim=-1), q.norm(dim=-1).expand(1, 1, 120))
     logits = (turned_q @ turned_k.transpose(-1, -2))[0, 0].view(4, 5, 6, 4, 5, 6)
     torch.testing.assert_close(logits[0, 1, 2, 2, 3, 3], logits[1, 2, 3, 3, 4, 4], rtol=1e-4, atol=1e-4)
     assert not torch.allclose(logits[0, 0, 0, 0, 0, 1], logits[0, 0, 0, 0, 1, 0])
+
+
+def test_places_made_in_inference_mode_serve_training() -> None:
+    with torch.inference_mode():
+        made = rotary((3, 7, 5), 32), fractional((3, 7, 5))
+    layer = torch.nn.Linear(FRACTIONAL, 4)
+    layer(fractional((3, 7, 5))).sum().backward()
+    assert not any(t.is_inference() for t in made)
+    assert rotary((3, 7, 5), 32) is made[0]
+    assert layer.weight.grad is not None
 
 
 def test_fractional_coordinates_do_not_know_the_resolution() -> None:
