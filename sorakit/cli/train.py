@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sorakit.train.recipe import Recipe
 
 _OTHERS = {
-    "autoencoder": "the video autoencoder, in whose latents one-object-64 works",
+    "autoencoder": "the video autoencoder, in whose latents full-world-64 works",
     "student": "a model of few steps from a finished one: --teacher FOLDER",
 }
 """Trained by modules of their own, which this command only starts."""
@@ -83,6 +83,8 @@ def train(
     [bold]Example:[/]  sorakit train --recipe one-object --out runs/mine --hours 1.5 --export models/mine
 
     [bold]Example:[/]  sorakit train --recipe my.toml --out runs/my --steps 2000 --set model.width=96
+
+    [bold]Example:[/]  sorakit train --recipe full-world-64 --start full-world --out runs/large --hours 2
 
     [bold]Example:[/]  accelerate launch --num_processes 2 -m sorakit.train --recipe full-world --out runs/two
     --steps 20000 --device cuda --set accumulate=2 --set batch=16

@@ -76,11 +76,20 @@ class Pair(nn.Module):
         out, tapped = self.dit.run(d.noisy.to(dtype), 1000 * d.sigma, *text, given, tap=self.tap)
         x = to_clean(self.dit.prediction, out.float(), d.noisy, d.sigma)  # (B, C, T, H, W)
         loss = flow_loss(x, d.clean, d.sigma, d.weight, self.recipe.cap)
+        if self.recipe.flicker:
+            loss = loss + self.recipe.flicker * _jumps(x, d, self.recipe.cap)
         if self.probe is not None and tapped is not None:
             miss = self.probe(tapped).float() - d.makeup  # (B, N, MAKEUP)
             each = miss.square().sum(-1).mean(1)  # (B,)
             loss = loss + self.recipe.probe * (each * d.told).sum() / d.told.sum().clamp(min=1)
         return loss
+
+
+def _jumps(x: Tensor, d: Drawn, cap: float) -> Tensor:
+    """`flow_loss` of the steps from frame to frame of `x` `(B, C, T, H, W)`, given frames in their places."""
+    shown = torch.where(d.given[:, None, :, None, None].bool(), d.clean, x)  # (B, C, T, H, W)
+    weight = torch.maximum(d.weight[:, :, 1:], d.weight[:, :, :-1])  # (B, 1, T - 1, H, W)
+    return flow_loss(shown.diff(dim=2), d.clean.diff(dim=2), d.sigma, weight, cap)
 
 
 def batch_loss(pair: Pair, batch: Batch, recipe: Recipe, generator: torch.Generator, codec: Codec) -> Tensor:

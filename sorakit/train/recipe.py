@@ -26,10 +26,10 @@ class Recipe:
     `decoy`: share of clips whose noisy input shows other looks than the caption and the target (only where
     σ > `decoy_from`). Below that level the picture gives the shape away, so without decoys the network learns
     to read it there and to ignore the word. `given`: share of clips with given frames. `probe`: weight of the
-    probe's loss. `autoencoder`: the packaged autoencoder in whose latents it works, "" for pixels; `model`'s
-    patch is then in latents. `decay`: last share of the budget, with a falling learning rate.
-    `accumulate`: batches a step, shared out among the processes; the gradient is that of their mean.
-    `about`: what it makes.
+    probe's loss. `flicker`: weight of the loss of frame-to-frame differences. `autoencoder`: the packaged
+    autoencoder in whose latents it works, "" for pixels; `model`'s patch is then in latents. `decay`: last share
+    of the budget, with a falling learning rate. `accumulate`: batches a step, shared out among the processes;
+    the gradient is that of their mean. `about`: what it makes.
 
     Raises `UsageError` for numbers that no run could use.
     """
@@ -57,6 +57,7 @@ class Recipe:
     decoy_from: float = 0.35
     given: float = 0.0
     probe: float = 0.0
+    flicker: float = 0.0
     guidance: float = 3.0
     guidance_low: float = 0.5
     shift: float = 4.0
@@ -113,6 +114,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             model={"patch": (4, 8, 8), "joint_text": True, "given_frames": True},
             given=0.2,
             probe=0.5,
+            flicker=1.0,
             about="one sprite on a plain background, 32 px, any of the tasks with given frames",
         ),
         "full-world": Recipe(
@@ -133,26 +135,6 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             object_weight=9.0,
             texture_weight=7.0,
             about="one or two sprites, textures, camera moves and cuts, 32 px",
-        ),
-        "one-object-64": Recipe(
-            "one-object-64",
-            Space(two=0.0, camera=0.25, combinations="seen"),
-            shapes=tuple((t, 2 * h, 2 * w) for t, h, w in _SHAPES[:4]),
-            odds=(0.76, 0.07, 0.07, 0.1),
-            length=24,
-            slots=4,
-            model={
-                "channels": 48, "patch": (1, 2, 2), "width": 160, "depth": 6, "heads": 5, "mean": 0.0,
-                "std": 1.0, "joint_text": True, "given_frames": True,
-            },
-            autoencoder="autoencoder",
-            warmup=200,
-            sigma=(0.8, 1.2),
-            given=0.2,
-            probe=0.5,
-            object_weight=9.0,
-            texture_weight=7.0,
-            about="one sprite before textures and a moving camera, 64 px, in the autoencoder's latents",
         ),
         "full-world-64": Recipe(
             "full-world-64",

@@ -300,6 +300,24 @@ def test_the_loss_is_the_flow_loss_and_the_probe() -> None:
         torch.testing.assert_close(drawn.weight.mean(), torch.tensor(1.0), rtol=1e-5, atol=0)
 
 
+def test_flicker_is_what_differences_of_neighbouring_frames_miss() -> None:
+    recipe = replace(TINY, bf16=False, probe=0.0, given=1.0)
+    batch = next(batches(4, recipe.draw))
+    plain, pair = Trainer(recipe).pair, Trainer(replace(recipe, flicker=0.5)).pair
+    drawn = draw(batch, recipe, torch.Generator().manual_seed(1), Trainer(recipe).codec, torch.device("cpu"))
+    assert bool(drawn.given.any()) and not bool(drawn.given.all())
+    with torch.no_grad():
+        for network in (plain, pair):
+            for i, p in enumerate(network.parameters()):
+                p.add_(0.05 * torch.randn(p.shape, generator=torch.Generator().manual_seed(i)))
+        x, _ = pair.dit.run(drawn.noisy, 1000 * drawn.sigma, *pair.text(drawn.tokens), drawn.given)
+        error = (x - drawn.clean) * (1 - drawn.given)[:, None, :, None, None]  # given frames come out exactly
+        error = (error[:, :, 1:] - error[:, :, :-1]) / drawn.sigma.clamp(min=recipe.cap).view(-1, 1, 1, 1, 1)
+        weight = torch.maximum(drawn.weight[:, :, 1:], drawn.weight[:, :, :-1])
+        wanted = 0.5 * (weight * error.square()).mean()
+        torch.testing.assert_close(pair(*drawn) - plain(*drawn), wanted, rtol=1e-4, atol=1e-5)
+
+
 def test_a_checkpoint_of_the_first_format_is_read(tmp_path: Path) -> None:
     """Files written before the ledger have a generator and five sums; they load, go on and export."""
     trainer = Trainer(TINY)
