@@ -1,11 +1,12 @@
 """Clips and files that tests make for themselves (fixed seeds, no data in the repo)."""
 
 import importlib.util
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
@@ -34,6 +35,23 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def text_only(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an untrained model that takes no frames, of the format's first kind."""
+    from sorakit.train.export import export  # noqa: PLC0415 - not all tests load torch
+    from sorakit.train.recipe import RECIPES  # noqa: PLC0415
+    from sorakit.train.trainer import Trainer  # noqa: PLC0415
+
+    base, tiny = tmp_path_factory.mktemp("text-only"), RECIPES["tiny"]
+    recipe = replace(tiny, name="text-only", given=0.0, model=dict(tiny.model) | {"given_frames": False})
+    Trainer(recipe).save(base / "last.safetensors")
+    export(recipe, base / "last.safetensors", base / "model", "0.0.1")
+    path = base / "model" / "sorakit.json"
+    said = json.loads(path.read_bytes())
+    path.write_text(json.dumps({k: said[k] for k in said.keys() - {"format", "given_frames", "latent"}}))
+    return base / "model"
 
 
 def make_clip(

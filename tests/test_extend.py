@@ -174,9 +174,9 @@ def test_known_must_leave_room(sampler: Sampler) -> None:
         interpolate(sampler, clip(1), EXAMPLE)
 
 
-def test_a_model_without_given_frames_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"sorakit-one-object was not trained to be given images or frames"):
-        extend(None, clip(8), EXAMPLE, 2)
+def test_a_model_without_given_frames_is_refused(text_only: Path) -> None:
+    with pytest.raises(UsageError, match=r"sorakit-text-only was not trained to be given images or frames"):
+        extend(text_only, clip(8), EXAMPLE, 2)
     with pytest.raises(UsageError, match="not trained to be given frames"):
         tiny(given_frames=False)
 

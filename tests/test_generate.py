@@ -65,10 +65,10 @@ def test_images_are_its_first_and_last_frame(tiny: Path, tmp_path: Path) -> None
     json.dumps(clip.generation.parameters)
 
 
-def test_images_it_cannot_use_are_refused(tiny: Path, tmp_path: Path) -> None:
+def test_images_it_cannot_use_are_refused(tiny: Path, text_only: Path, tmp_path: Path) -> None:
     picture = np.zeros((32, 32, 3), np.uint8)
-    with pytest.raises(UsageError, match=r"sorakit-one-object was not trained to be given images"):
-        generate(EXAMPLE, seed=1, image=picture)
+    with pytest.raises(UsageError, match=r"sorakit-text-only was not trained to be given images"):
+        generate(EXAMPLE, seed=1, model=text_only, image=picture)
     with pytest.raises(UsageError, match="must be a file or uint8"):
         generate(EXAMPLE, seed=1, model=tiny, image=picture.astype(float))
     with pytest.raises(InputError, match="no such file"):
@@ -93,8 +93,8 @@ def test_the_usual_size_is_the_models_own(tiny: Path, tmp_path: Path) -> None:
     assert generate(EXAMPLE, seed=5, model=folder, steps=1).frames.shape == (8, 16, 24, 3)
 
 
-def test_an_older_folder_says_enough(tiny: Path) -> None:
-    info = load_info()
+def test_an_older_folder_says_enough(tiny: Path, text_only: Path) -> None:
+    info = load_info(text_only)
     assert (info.format, info.given_frames, info.latent) == ("1.0", False, False)
     assert info.usual == (16, 32, 32)
     assert load_info(tiny).given_frames

@@ -248,9 +248,9 @@ def test_a_latent_image_fills_its_group(latent: SoraPipeline) -> None:
         latent(EXAMPLE, frames={5: picture(1, 32, 32)}, **args)
 
 
-def test_a_model_that_takes_no_frames_says_so() -> None:
+def test_a_model_that_takes_no_frames_says_so(text_only: Path) -> None:
     with pytest.raises(UsageError, match="not trained to be given frames"):
-        load_pipeline()(EXAMPLE, image=picture(1, 32, 32))
+        load_pipeline(text_only)(EXAMPLE, image=picture(1, 32, 32))
 
 
 def test_generators_by_the_clip(pipe: SoraPipeline) -> None:

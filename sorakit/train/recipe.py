@@ -27,9 +27,9 @@ class Recipe:
     σ > `decoy_from`). Below that level the picture gives the shape away, so without decoys the network learns
     to read it there and to ignore the word. `given`: share of clips with given frames. `probe`: weight of the
     probe's loss. `flicker`: weight of the loss of frame-to-frame differences. `autoencoder`: the packaged
-    autoencoder in whose latents it works, "" for pixels; `model`'s patch is then in latents. `decay`: last share
-    of the budget, with a falling learning rate. `accumulate`: batches a step, shared out among the processes;
-    the gradient is that of their mean. `about`: what it makes.
+    autoencoder in whose latents it works, "" for pixels; `model`'s patch is then in latents. `decay`: last
+    share of the budget, with a falling learning rate. `accumulate`: batches a step, shared out among the
+    processes; the gradient is that of their mean. `about`: what it makes.
 
     Raises `UsageError` for numbers that no run could use.
     """

@@ -84,14 +84,18 @@ def test_the_source_stays_and_is_named(
     assert EXAMPLE not in json.dumps(said)
 
 
+def test_a_model_without_given_frames_is_refused(text_only: Path, source: Path, work: Path) -> None:
+    args = ["extend", str(source), EXAMPLE, "-o", "out.mp4", "--seconds", "2", "--model", str(text_only)]
+    done = CliRunner().invoke(app, args)
+    assert isinstance(done.exception, UsageError)
+    assert "sorakit-text-only was not trained to be given images or frames" in str(done.exception)
+    assert not list(work.iterdir())
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
         ({"source": "none.mp4"}, (InputError, "no such file")),
-        (
-            {"--model": "one-object"},
-            (UsageError, "sorakit-one-object was not trained to be given images or frames"),
-        ),
         ({"--seconds": "1"}, (UsageError, "`seconds` must be over the clip's 1.00")),
         ({"--output": "out.avi"}, (UsageError, "must end in")),
         ({"prompt": "a red dragon"}, (UsageError, "does not know “dragon”")),
