@@ -57,7 +57,7 @@ def test_a_bounce_is_an_exact_parabola() -> None:
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_another_shape_keeps_the_tracks(shape: str) -> None:
-    scene = parse(f"a small red {shape} orbits and a big cyan cross bounces on a checked gray background")
+    scene = parse(f"a small red {shape} orbits and a big cyan cross bounces on a gray background")
     other = with_other_looks(scene, np.random.default_rng(0))
     assert all(
         a.shape != b.shape for a, b in zip(scene.shots[0].sprites, other.shots[0].sprites, strict=True)
