@@ -156,6 +156,8 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             probe=0.5,
             object_weight=9.0,
             texture_weight=7.0,
+            guidance=2.0,
+            guidance_low=0.3,
             about="one or two sprites, textures, camera moves and cuts, 64 px, in the autoencoder's latents",
         ),
         "tiny": Recipe(
