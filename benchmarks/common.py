@@ -3,13 +3,15 @@
 In: counts and rows. Out: text. Wilson (1927) for shares; quantiles by linear interpolation.
 """
 
+import math
+import statistics
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 from sorakit.intervals import wilson_ends
 
-__all__ = ["ROOT", "commit", "table", "wilson"]
+__all__ = ["ROOT", "commit", "median_interval", "table", "wilson"]
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -28,6 +30,19 @@ def wilson(hits: int, n: int) -> tuple[float, float]:
     [0.49, 0.943]
     """
     return wilson_ends(hits / n, n) if n else (0.0, 1.0)
+
+
+def median_interval(values: list[float]) -> tuple[float, float, float]:
+    """Median, and the order statistics that hold it at 95 % or more; the range when there are under 6.
+
+    >>> median_interval([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0])
+    (5.0, 2.0, 8.0)
+    """
+    v, n = sorted(values), len(values)
+    rank = 0
+    while 2 * sum(math.comb(n, i) for i in range(rank + 2)) / 2**n <= 0.05:
+        rank += 1
+    return statistics.median(v), v[rank], v[n - 1 - rank]
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -24,7 +24,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from common import commit, table
+from common import commit, median_interval, table
 
 from sorakit.generate import DEFAULT_MODEL, load_info, load_pipeline, seeded
 from sorakit.model_info import model_folder
@@ -119,19 +119,6 @@ def fresh(job: dict[str, Any]) -> dict[str, Any]:
         raise SystemExit(f"{job}: {done.stderr.strip().splitlines()[-1:]}")
     row: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return job | row
-
-
-def median_interval(values: list[float]) -> tuple[float, float, float]:
-    """Median, and the order statistics that hold it at 95 % or more; the range when there are under 6.
-
-    >>> median_interval([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0])
-    (5.0, 2.0, 8.0)
-    """
-    v, n = sorted(values), len(values)
-    rank = 0
-    while 2 * sum(math.comb(n, i) for i in range(rank + 2)) / 2**n <= 0.05:
-        rank += 1
-    return statistics.median(v), v[rank], v[n - 1 - rank]
 
 
 def measure(args: argparse.Namespace) -> list[dict[str, Any]]:

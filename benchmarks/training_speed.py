@@ -20,10 +20,9 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from copy import deepcopy
 from functools import partial
-from math import comb
 
 import torch
-from common import commit, table
+from common import commit, median_interval, table
 from diffusers import LatteTransformer3DModel
 from torch import Tensor, nn
 
@@ -56,15 +55,6 @@ def peak(dtype: torch.dtype, device: torch.device) -> float:
         a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
         best = max(best, *(2 * side**3 / seconds(lambda a=a, b=b: a @ b, device) for _ in range(5)))
     return best
-
-
-def order(values: list[float]) -> tuple[float, float]:
-    """Order statistics that hold the median with at least 95 %, as narrow as can be; else the ends."""
-    n, ranked = len(values), sorted(values)
-    for k in range((n - 1) // 2, 0, -1):
-        if 1 - 2 * sum(comb(n, i) for i in range(k + 1)) / 2**n >= 0.95:
-            return ranked[k], ranked[-1 - k]
-    return ranked[0], ranked[-1]
 
 
 class Ours:
@@ -150,13 +140,12 @@ def against(args: argparse.Namespace, device: torch.device, peaks: dict[str, flo
                 for work in pair:
                     work()
                 took = [[seconds(work, device) for work in pair] for _ in range(args.repeats)]
-                ratios = [b / a for a, b in took]
-                low, high = order(ratios)
+                ratio, low, high = median_interval([b / a for a, b in took])
                 mine, other = (statistics.median(t[i] for t in took) for i in range(2))
                 share = passes * ours.flops / mine / peaks[name]
                 rows.append([
                     width, name, what, f"{1e3 * mine:.1f}", f"{1e3 * other:.1f}",
-                    f"{statistics.median(ratios):.2f} ({low:.2f}–{high:.2f})", f"{share:.2f}",
+                    f"{ratio:.2f} ({low:.2f}–{high:.2f})", f"{share:.2f}",
                 ])  # fmt: skip
     return rows
 
@@ -171,12 +160,18 @@ def recipes(args: argparse.Namespace, peaks: dict[str, float]) -> list[list[obje
         work = partial(trainer.update, batches, 1e-3)
         work()
         took = [seconds(work, trainer.device) for _ in range(args.repeats)]
-        low, high = order([flops / t for t in took])
         kind = "bfloat16" if trainer.recipe.bf16 else "float32"
+        share, low, high = median_interval([flops / t / peaks[kind] for t in took])
         median = statistics.median(took)
-        share = f"{flops / median / peaks[kind]:.2f} ({low / peaks[kind]:.2f}–{high / peaks[kind]:.2f})"
         rows.append(
-            [name, trainer.pair.dit.width, kind, f"{1e3 * median:.0f}", f"{flops / median / 1e9:.0f}", share]
+            [
+                name,
+                trainer.pair.dit.width,
+                kind,
+                f"{1e3 * median:.0f}",
+                f"{flops / median / 1e9:.0f}",
+                f"{share:.2f} ({low:.2f}–{high:.2f})",
+            ]
         )
     return rows
 

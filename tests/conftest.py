@@ -39,18 +39,20 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def text_only(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of an untrained model that takes no frames, of the format's first kind."""
+    """The folder of an untrained model without slots and given frames, of the format's first kind."""
     from sorakit.train.export import export  # noqa: PLC0415 - not all tests load torch
     from sorakit.train.recipe import RECIPES  # noqa: PLC0415
     from sorakit.train.trainer import Trainer  # noqa: PLC0415
 
     base, tiny = tmp_path_factory.mktemp("text-only"), RECIPES["tiny"]
-    recipe = replace(tiny, name="text-only", given=0.0, model=dict(tiny.model) | {"given_frames": False})
+    plain = dict(tiny.model) | {"given_frames": False, "joint_text": False}
+    recipe = replace(tiny, name="text-only", given=0.0, slots=0, model=plain)
     Trainer(recipe).save(base / "last.safetensors")
     export(recipe, base / "last.safetensors", base / "model", "0.0.1")
     path = base / "model" / "sorakit.json"
     said = json.loads(path.read_bytes())
-    path.write_text(json.dumps({k: said[k] for k in said.keys() - {"format", "given_frames", "latent"}}))
+    later = {"format", "given_frames", "latent", "frames", "height", "width"}
+    path.write_text(json.dumps({k: said[k] for k in said.keys() - later}))
     return base / "model"
 
 

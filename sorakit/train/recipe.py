@@ -103,6 +103,8 @@ def _need(name: str, got: object, fine: bool, expected: str) -> None:
 _SHAPES = ((16, 32, 32), (16, 32, 48), (16, 48, 32), (24, 32, 32), (8, 32, 32), (16, 24, 40))
 _ODDS = (0.7, 0.07, 0.07, 0.1, 0.03, 0.03)
 
+_FULL = Space(two=0.5, camera=0.35, cut=0.2, combinations="seen")
+
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
         "one-object": Recipe(
@@ -119,7 +121,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         ),
         "full-world": Recipe(
             "full-world",
-            Space(two=0.5, camera=0.35, cut=0.2, combinations="seen"),
+            _FULL,
             shapes=_SHAPES,
             odds=_ODDS,
             length=48,
@@ -138,7 +140,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         ),
         "full-world-64": Recipe(
             "full-world-64",
-            Space(two=0.5, camera=0.35, cut=0.2, combinations="seen"),
+            _FULL,
             shapes=tuple((t, 2 * h, 2 * w) for t, h, w in _SHAPES[:4]),
             odds=(0.76, 0.07, 0.07, 0.1),
             length=48,

@@ -106,7 +106,7 @@ def test_a_student_comes_near_the_teachers_clips(teacher: Teacher) -> None:
     assert miss() < 0.5 * before
 
 
-def test_a_model_of_pixels_without_given_frames_teaches(text_only: Path) -> None:
+def test_a_model_of_pixels_without_slots_or_given_frames_teaches(text_only: Path) -> None:
     teacher = load_teacher(text_only, "usual")
     teacher = replace(teacher, recipe=replace(teacher.recipe, batch=2, bf16=True))
     run = Distiller(teacher, Plan(4, 2, 4.0))
