@@ -30,7 +30,7 @@ from sorakit.provenance.prompts import prompt_digest
 from sorakit.provenance.sign import SIGNABLE, sign
 from sorakit.provenance.trust import Trust
 from sorakit.provenance.verify import Credential, read_credential
-from sorakit.registry.fingerprint import fingerprint
+from sorakit.registry.fingerprint import Fingerprint, fingerprint
 from sorakit.registry.record import Record
 from sorakit.registry.repo import Registry
 from sorakit.types import Clip, Generation, Progress, SourceType
@@ -115,6 +115,7 @@ def publish(
         report("read the mark", 0.0)
         _must_read_back(marked_path, marked.payload)
         report("sign", 0.0)
+        seen = fingerprint(read_luma(marked_path, max_frames=FRAMES_WANTED))
         spec = ManifestSpec(
             title=output.name,
             kind="marked" if parent else "generated",
@@ -125,12 +126,13 @@ def publish(
             algorithm=VideoWatermark().name,
             prompt_digest=_digest(settings, generation),
             disclose_prompt=disclose_prompt,
+            fingerprint=seen.binding,
         )
         picture = _thumbnail(marked_path)
         store = sign(marked_path, signed, build_manifest(spec), identity, thumbnail=picture, parent=parent)
         report("read the credential", 0.0)
         credential = _must_verify(signed, marked.payload)
-        record = _record(spec, credential, store, marked_path, signed)
+        record = _record(spec, credential, store, seen, signed)
         marked_path.unlink()
         _register_and_rename(record, signed, output, settings, report, overwrite=overwrite)
     return Published(
@@ -244,7 +246,9 @@ def _must_verify(path: Path, payload: str) -> Credential:
     return credential
 
 
-def _record(spec: ManifestSpec, credential: Credential, store: bytes, marked: Path, signed: Path) -> Record:
+def _record(
+    spec: ManifestSpec, credential: Credential, store: bytes, seen: Fingerprint, signed: Path
+) -> Record:
     with signed.open("rb") as f:
         digest = hashlib.file_digest(f, "sha256").hexdigest()
     manifest_id = credential.provenance.manifest_id
@@ -256,7 +260,7 @@ def _record(spec: ManifestSpec, credential: Credential, store: bytes, marked: Pa
         file_sha256=digest,
         title=spec.title,
         bindings=((str(spec.algorithm), str(spec.payload_hex)),),
-        fingerprint=fingerprint(read_luma(marked, max_frames=FRAMES_WANTED)),
+        fingerprint=seen,
         generation=credential.generation,
     )
 

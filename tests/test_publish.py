@@ -17,6 +17,8 @@ import pytest
 
 from sorakit.errors import IdentityError, InputError, OutputError, SorakitError, UnsupportedError, UsageError
 from sorakit.provenance.keys import DEV_FILE
+from sorakit.provenance.trust import Trust
+from sorakit.provenance.verify import read_store
 from sorakit.publish import STEPS, Published
 from sorakit.registry.repo import Registry
 from sorakit.types import Clip, Decision, Generation, SourceType
@@ -40,6 +42,9 @@ def assert_complete(done: Published, way: Any) -> None:
         assert registry.verify_audit() is None
     assert row is not None
     assert (row.file_sha256, row.state, row.title) == (done.sha256, "published", done.path.name)
+    assert row.fingerprint is not None
+    carried = read_store(row.store, Trust()).soft_bindings
+    assert carried == [(str(found.watermark.algorithm), done.payload), row.fingerprint.binding]
     assert not list(done.path.parent.glob(".sorakit-*"))
 
 

@@ -18,7 +18,7 @@ from importlib.metadata import version
 from typing import Any, Literal
 
 from sorakit.errors import ProvenanceError
-from sorakit.provenance.softbinding import soft_binding
+from sorakit.provenance.softbinding import SoftBinding, fingerprint_binding, soft_binding
 from sorakit.types import Generation, SourceType
 
 __all__ = ["GENERATION_LABEL", "IPTC", "PARENT", "ManifestSpec", "build_manifest"]
@@ -39,6 +39,8 @@ class ManifestSpec:
     `title`: the published file's name. `unique_id`: SB 942's id, unique to this output. `payload_hex` and
     `algorithm`: the invisible mark, both or neither. `prompt_digest`: from `prompts.prompt_digest`; the
     prompt itself goes in only with `disclose_prompt`. `parent_title`: how the source is called in public.
+    `fingerprint`: (algorithm, base64) of the marked picture, so that a recovered manifest can be matched to
+    a video by anyone.
     """
 
     title: str
@@ -53,6 +55,7 @@ class ManifestSpec:
     disclose_prompt: bool = False
     provider: str = "sorakit"
     parent_title: str = "source video"
+    fingerprint: SoftBinding | None = None
 
 
 def build_manifest(spec: ManifestSpec) -> dict[str, Any]:
@@ -79,6 +82,8 @@ def build_manifest(spec: ManifestSpec) -> dict[str, Any]:
     ]
     if spec.algorithm is not None and spec.payload_hex is not None:
         assertions.append(soft_binding(spec.algorithm, spec.payload_hex))
+    if spec.fingerprint is not None:
+        assertions.append(fingerprint_binding(*spec.fingerprint))
     manifest: dict[str, Any] = {
         "claim_generator_info": [_agent()],
         "title": spec.title[:255],

@@ -19,9 +19,12 @@ import numpy.typing as npt
 
 from sorakit.errors import InputError, RegistryError
 
-__all__ = ["VERSION", "Fingerprint", "fingerprint"]
+__all__ = ["ALGORITHM", "VERSION", "Fingerprint", "fingerprint"]
 
 VERSION = 1
+ALGORITHM = "io.github.sorakit.fingerprint."
+"""Name of the soft-binding algorithm, its version to be added; not on the C2PA list."""
+
 FRAMES = 12
 CELLS = 576
 MAX_SIDE = 64
@@ -51,6 +54,16 @@ class Fingerprint:
             return base64.b64decode(self.data, validate=True)
         except binascii.Error as e:
             raise RegistryError(f"a fingerprint must be base64, got {self.data!r:.40}") from e
+
+    @property
+    def binding(self) -> tuple[str, str]:
+        """(algorithm, value) of the soft binding that carries it in a manifest."""
+        return f"{ALGORITHM}{self.version}", self.data
+
+    @staticmethod
+    def from_binding(algorithm: str, value: str) -> "Fingerprint | None":
+        """The counterpart of `binding`; None for another algorithm, or a version that is not known here."""
+        return Fingerprint(value) if algorithm == f"{ALGORITHM}{VERSION}" else None
 
     @staticmethod
     def from_bytes(version: int, blob: bytes) -> "Fingerprint":

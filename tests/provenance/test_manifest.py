@@ -5,7 +5,7 @@ import pytest
 
 from sorakit.errors import ProvenanceError
 from sorakit.provenance.manifest import GENERATION_LABEL, IPTC, ManifestSpec, build_manifest
-from sorakit.provenance.softbinding import parse_soft_bindings, soft_binding
+from sorakit.provenance.softbinding import fingerprint_binding, parse_soft_bindings, soft_binding
 from sorakit.types import Generation, SourceType
 
 ALGORITHM, PAYLOAD = "io.github.sorakit.lattice.1", "1f00000000000001"
@@ -27,6 +27,17 @@ def test_generated_says_created_by_a_model_and_watermarked():
     assert all(a["created"] is True for a in manifest["assertions"])
     assert parse_soft_bindings(manifest["assertions"]) == [(ALGORITHM, PAYLOAD)]
     assert "ingredients" not in manifest
+
+
+def test_the_fingerprint_is_a_second_soft_binding():
+    seen = ("io.github.sorakit.fingerprint.1", "AAEC" * 1200)
+    spec = ManifestSpec(
+        "a.mp4", "generated", "id", payload_hex=PAYLOAD, algorithm=ALGORITHM, fingerprint=seen
+    )
+    assert parse_soft_bindings(build_manifest(spec)["assertions"]) == [(ALGORITHM, PAYLOAD), seen]
+    for bad in ("not base64", "", "AAEC" * 5000):
+        with pytest.raises(ProvenanceError):
+            fingerprint_binding(seen[0], bad)
 
 
 @pytest.mark.parametrize("source", list(SourceType))
