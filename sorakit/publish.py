@@ -8,13 +8,7 @@ an output file is always whole and registered; a failure that Python sees also l
 
 import hashlib
 import math
-import os
-import shutil
-import tempfile
-import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,12 +16,13 @@ from typing import Any
 import cv2
 
 from sorakit.config import Settings
-from sorakit.errors import OutputError, ProvenanceError, UsageError, WatermarkError
+from sorakit.errors import OutputError, ProvenanceError, WatermarkError
+from sorakit.place import check_output, in_place, move, workplace
 from sorakit.provenance.keys import load_identity
 from sorakit.provenance.labels import aigc_label
 from sorakit.provenance.manifest import ManifestSpec, build_manifest
 from sorakit.provenance.prompts import prompt_digest
-from sorakit.provenance.sign import SIGNABLE, sign
+from sorakit.provenance.sign import sign
 from sorakit.provenance.trust import Trust
 from sorakit.provenance.verify import Credential, read_credential
 from sorakit.registry.fingerprint import Fingerprint, fingerprint
@@ -45,8 +40,6 @@ __all__ = ["Published", "check_output", "publish"]
 STEPS = ("mark", "read the mark", "sign", "read the credential", "register", "rename", "confirm")
 """The steps in order, each reported to `progress` with 0.0 as it begins."""
 
-_WORK = ".sorakit-"
-_STALE_SECONDS = 24 * 3600
 _THUMBNAIL_SIDE = 320
 
 
@@ -103,7 +96,7 @@ def publish(
     check_output(output, overwrite=overwrite, source=source)
     identity = load_identity(settings.keys_dir)
     unique_id = str(uuid.uuid4())
-    with _workplace(output) as work:
+    with workplace(output) as work:
         marked_path, signed = work / f"marked{output.suffix}", work / f"signed{output.suffix}"
         report("mark", 0.0)
         if isinstance(source, Clip):
@@ -138,40 +131,6 @@ def publish(
     return Published(
         output, record.file_sha256, record.manifest_id, marked.payload, marked.psnr, marked.notes
     )
-
-
-def check_output(output: Path, *, overwrite: bool, source: Clip | Path | None = None) -> None:
-    """Refuse an output that could not be written at the end, before any work is done."""
-    if output.suffix.lower() not in SIGNABLE:
-        raise UsageError(f"`output` must end in {', '.join(SIGNABLE)}, got {output.name}")
-    if not output.parent.is_dir():
-        raise OutputError(f"the folder {output.parent} does not exist; make it first")
-    if not os.access(output.parent, os.W_OK):
-        raise OutputError(f"no permission to write into {output.parent}; choose another folder")
-    if output.is_dir():
-        raise OutputError(f"{output} is a folder; name a file in it")
-    if not output.exists():
-        return
-    if isinstance(source, Path) and source.exists() and output.samefile(source):
-        raise UsageError(f"`output` must be another file than the input, got {output} for both")
-    if not overwrite:
-        raise UsageError(f"{output} exists; choose another name, or allow replacing it with --force")
-
-
-@contextmanager
-def _workplace(output: Path) -> Iterator[Path]:
-    """A hidden folder on the output's file system, removed whatever happens in it."""
-    for old in output.parent.glob(f"{_WORK}*"):  # what a killed process left behind
-        with suppress(OSError):
-            if time.time() - old.stat().st_mtime > _STALE_SECONDS:
-                shutil.rmtree(old)
-    try:
-        with tempfile.TemporaryDirectory(prefix=_WORK, dir=output.parent) as folder:
-            yield Path(folder)
-    except OSError as e:
-        raise OutputError(
-            f"cannot write {output}: {e.strerror or e}; check free space and permissions"
-        ) from e
 
 
 def _mark_clip(clip: Clip, out: Path, unique_id: str, settings: Settings, report: Progress) -> _Marked:
@@ -273,39 +232,14 @@ def _register_and_rename(
         registry.add_pending(record)
         try:
             report("rename", 0.0)
-            _rename(signed, output, overwrite=overwrite)
+            move(signed, output, overwrite=overwrite)
         except BaseException:
-            if not _in_place(signed, output):
+            if not in_place(signed, output):
                 registry.discard(record.manifest_id)
             raise
         report("confirm", 0.0)
         registry.confirm(record.manifest_id)
     report("confirm", 1.0)
-
-
-def _in_place(signed: Path, output: Path) -> bool:
-    """Whether the rename had happened before it was interrupted: then the row has to stay."""
-    return not signed.exists() or (output.exists() and output.samefile(signed))
-
-
-def _rename(signed: Path, output: Path, *, overwrite: bool) -> None:
-    """Move into place; without `overwrite` never over a file that appeared meanwhile."""
-    if overwrite:
-        signed.replace(output)
-    else:
-        try:
-            output.hardlink_to(signed)
-        except FileExistsError as e:
-            raise UsageError(f"{output} appeared meanwhile; choose another name, or use --force") from e
-        except OSError:  # a file system without hard links
-            check_output(output, overwrite=False)
-            signed.replace(output)
-    with suppress(OSError):  # make the new name last through a power cut, where the system can
-        folder = os.open(output.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
 def _digest(settings: Settings, generation: Generation | None) -> str | None:

@@ -1,0 +1,81 @@
+"""Put a finished file in its place: checked before the work, made in a hidden folder, moved in one step.
+
+In: the path that a published file shall have. Out: a folder to work in that is gone afterwards, and the
+rename, which never replaces a file that nobody allowed to be replaced.
+"""
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from sorakit.errors import OutputError, UsageError
+from sorakit.provenance.sign import SIGNABLE
+from sorakit.types import Clip
+
+__all__ = ["check_output", "in_place", "move", "workplace"]
+
+_WORK = ".sorakit-"
+_STALE_SECONDS = 24 * 3600
+
+
+def check_output(output: Path, *, overwrite: bool, source: Clip | Path | None = None) -> None:
+    """Refuse an output that could not be written at the end, before any work is done."""
+    if output.suffix.lower() not in SIGNABLE:
+        raise UsageError(f"`output` must end in {', '.join(SIGNABLE)}, got {output.name}")
+    if not output.parent.is_dir():
+        raise OutputError(f"the folder {output.parent} does not exist; make it first")
+    if not os.access(output.parent, os.W_OK):
+        raise OutputError(f"no permission to write into {output.parent}; choose another folder")
+    if output.is_dir():
+        raise OutputError(f"{output} is a folder; name a file in it")
+    if not output.exists():
+        return
+    if isinstance(source, Path) and source.exists() and output.samefile(source):
+        raise UsageError(f"`output` must be another file than the input, got {output} for both")
+    if not overwrite:
+        raise UsageError(f"{output} exists; choose another name, or allow replacing it with --force")
+
+
+@contextmanager
+def workplace(output: Path) -> Iterator[Path]:
+    """A hidden folder on the output's file system, removed whatever happens in it."""
+    for old in output.parent.glob(f"{_WORK}*"):  # what a killed process left behind
+        with suppress(OSError):
+            if time.time() - old.stat().st_mtime > _STALE_SECONDS:
+                shutil.rmtree(old)
+    try:
+        with tempfile.TemporaryDirectory(prefix=_WORK, dir=output.parent) as folder:
+            yield Path(folder)
+    except OSError as e:
+        raise OutputError(
+            f"cannot write {output}: {e.strerror or e}; check free space and permissions"
+        ) from e
+
+
+def in_place(signed: Path, output: Path) -> bool:
+    """Whether the rename had happened before it was interrupted: then the row has to stay."""
+    return not signed.exists() or (output.exists() and output.samefile(signed))
+
+
+def move(signed: Path, output: Path, *, overwrite: bool) -> None:
+    """Move into place; without `overwrite` never over a file that appeared meanwhile."""
+    if overwrite:
+        signed.replace(output)
+    else:
+        try:
+            output.hardlink_to(signed)
+        except FileExistsError as e:
+            raise UsageError(f"{output} appeared meanwhile; choose another name, or use --force") from e
+        except OSError:  # a file system without hard links
+            check_output(output, overwrite=False)
+            signed.replace(output)
+    with suppress(OSError):  # make the new name last through a power cut, where the system can
+        folder = os.open(output.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
