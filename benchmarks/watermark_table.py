@@ -55,7 +55,7 @@ def pick(data: Path, split: str, n: int, seed: int) -> list[Path]:
 
 def detect(path: Path, key: bytes | None = None) -> WatermarkEvidence:
     """The mark in a file, as `check` reads it."""
-    frames = (luma for _, luma in read_luma(path, max_frames=FRAMES_WANTED, threads=1))
+    frames = read_luma(path, max_frames=FRAMES_WANTED, threads=1)
     return VideoWatermark().detect(frames) if key is None else VideoWatermark().detect(frames, key=key)
 
 

@@ -42,7 +42,7 @@ class Settings(BaseSettings):
     limits: Limits = Limits()
     crf: int = Field(18, ge=0, le=51, description="x264 constant rate factor of published files")
     preset: str = Field("medium", description="x264 preset of published files")
-    psnr: float = Field(43.0, ge=38, le=55, description="luma PSNR of the watermark, dB")
+    psnr: float = Field(45.0, ge=38, le=55, description="luma PSNR of the watermark, dB")
 
     if not TYPE_CHECKING:  # type checkers keep the signature that pydantic generates
 

@@ -56,7 +56,7 @@ def inspect_file(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
     mark = WatermarkEvidence()
     seen = None
     if info.kind == "video":
-        mark = VideoWatermark().detect(y for _, y in read_luma(path, max_frames=FRAMES_WANTED))
+        mark = VideoWatermark().detect(read_luma(path, max_frames=FRAMES_WANTED))
     if mark.found:
         progress("fingerprint", 0.8)
         seen = fingerprint(read_luma(path, max_frames=FRAMES_WANTED))

@@ -182,7 +182,7 @@ def _mark_file(source: Path, out: Path, unique_id: str, settings: Settings, repo
 
 def _must_read_back(path: Path, payload: str) -> None:
     """The mark has to be readable in the very file that leaves."""
-    found = VideoWatermark().detect(y for _, y in read_luma(path, max_frames=FRAMES_WANTED))
+    found = VideoWatermark().detect(read_luma(path, max_frames=FRAMES_WANTED))
     if found.payload != payload:
         raise WatermarkError(
             "the watermark does not read back from the encoded video (too dark, flat or short to carry it); "

@@ -20,7 +20,7 @@ __all__ = ["existing_payload", "mark_file_task"]
 
 def existing_payload(path: Path) -> int | None:
     """The payload that a file carries already, or None."""
-    found = VideoWatermark().detect(y for _, y in read_luma(path, max_frames=FRAMES_WANTED))
+    found = VideoWatermark().detect(read_luma(path, max_frames=FRAMES_WANTED))
     return int(found.payload, 16) if found.found and found.payload else None
 
 

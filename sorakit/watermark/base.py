@@ -3,7 +3,7 @@
 In: stored luma planes. Out: marked planes, or evidence. Schemes never see RGB, files or codecs.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from sorakit.types import FrameGeometry, Luma, LumaFilter, WatermarkEvidence
@@ -28,11 +28,19 @@ class Watermark(Protocol):
         ...
 
     def embedder(
-        self, geometry: FrameGeometry, payload: int, *, key: bytes = PUBLIC_KEY, psnr: float = 43.0
+        self,
+        geometry: FrameGeometry,
+        payload: int,
+        *,
+        keys: Sequence[bytes] = (PUBLIC_KEY,),
+        psnr: float = 45.0,
     ) -> LumaFilter:
-        """A filter that marks successive stored luma planes of one video in display order."""
+        """A filter that marks successive stored luma planes of one video in display order.
+
+        With several keys each one's reader finds the payload; the patterns share the energy.
+        """
         ...
 
-    def detect(self, frames: Iterable[Luma], *, key: bytes = PUBLIC_KEY) -> WatermarkEvidence:
-        """Evidence from display-oriented, square-pixel 8-bit luma frames sampled over one video."""
+    def detect(self, frames: Iterable[tuple[float, Luma]], *, key: bytes = PUBLIC_KEY) -> WatermarkEvidence:
+        """Evidence from (seconds, luma) of one video, as `read_luma` yields them."""
         ...

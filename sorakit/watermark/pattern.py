@@ -10,6 +10,7 @@ the pattern is a format: it does not depend on NumPy's generators or on the mach
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -20,7 +21,7 @@ from sorakit.errors import UsageError
 from sorakit.types import FrameGeometry
 from sorakit.watermark.payload import CODED_BITS, encode
 
-__all__ = ["CANONICAL", "K_MAX", "TILE", "Carriers", "carriers", "render", "spectrum"]
+__all__ = ["CANONICAL", "K_MAX", "TILE", "Carriers", "carriers", "render", "shared_spectrum", "spectrum"]
 
 CANONICAL = 480
 """Short side of the canonical frame, px."""
@@ -109,6 +110,18 @@ def spectrum(key: bytes, payload: int) -> npt.NDArray[np.complex128]:
     data = (chips[0::2] + 1j * chips[1::2]) / np.sqrt(2)
     out[c.data_k[:, 1] + K_MAX, c.data_k[:, 0] + K_MAX] = data
     return np.asarray(out * np.sqrt(2 / np.sum(np.abs(out) ** 2)), dtype=np.complex128)
+
+
+def shared_spectrum(keys: Sequence[bytes], payload: int) -> npt.NDArray[np.complex128]:
+    """The sum of the keys' patterns, scaled to unit variance; shaped as `spectrum` gives it.
+
+    >>> shared_spectrum([b"public", b"secret"], 7).shape
+    (27, 27)
+    """
+    if not keys or len(set(keys)) < len(keys):
+        raise UsageError(f"`keys` must be one or more different keys, got {len(keys)}; name each one once")
+    total = np.sum([spectrum(key, payload) for key in keys], axis=0)
+    return np.asarray(total * np.sqrt(2 / np.sum(np.abs(total) ** 2)), dtype=np.complex128)
 
 
 def render(

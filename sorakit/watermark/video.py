@@ -4,7 +4,7 @@ In: stored luma planes to mark, or display-oriented luma frames to read. Out: ma
 `WatermarkEvidence` whose `log10_p` is the proven bound of `gate`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from sorakit.watermark.detect import DIHEDRAL, Average, Decode, Place, read, syn
 from sorakit.watermark.embed import LumaEmbedder
 from sorakit.watermark.fourier import Spectrum
 from sorakit.watermark.gate import MAX_LOG10_P
-from sorakit.watermark.pattern import Carriers, carriers, spectrum
+from sorakit.watermark.pattern import Carriers, carriers, shared_spectrum
 from sorakit.watermark.payload import PAYLOAD_BITS
 from sorakit.watermark.search import search
 
@@ -35,8 +35,8 @@ class VideoWatermark:
 
     >>> mark = VideoWatermark()
     >>> filt = mark.embedder(FrameGeometry(320, 256), 0x1234567890ABCDEF)
-    >>> planes = [filt(np.full((256, 320), 128, np.uint8)) for _ in range(8)]
-    >>> mark.detect(planes).payload
+    >>> frames = [(t / 25, filt(np.full((256, 320), 128, np.uint8))) for t in range(8)]
+    >>> mark.detect(frames).payload
     '1234567890abcdef'
     """
 
@@ -44,12 +44,20 @@ class VideoWatermark:
     payload_bits = PAYLOAD_BITS
 
     def embedder(
-        self, geometry: FrameGeometry, payload: int, *, key: bytes = PUBLIC_KEY, psnr: float = 43.0
+        self,
+        geometry: FrameGeometry,
+        payload: int,
+        *,
+        keys: Sequence[bytes] = (PUBLIC_KEY,),
+        psnr: float = 45.0,
     ) -> LumaFilter:
         """A filter that marks the stored luma planes of one video, in display order, at `psnr` dB or better.
 
+        With several keys (a public and a secret one) each one's reader finds the payload; their patterns
+        share the energy, so each is weaker by the root of their number.
+
         Raises `UnsupportedError` for a display side under `MIN_SHORT_SIDE` px or a depth other than 8 and 10,
-        `UsageError` for a payload over 64 bits or an empty key.
+        `UsageError` for a payload over 64 bits, no key, an empty one or one given twice.
         """
         if min(geometry.display_size) < MIN_SHORT_SIDE:
             w, h = geometry.display_size
@@ -60,17 +68,19 @@ class VideoWatermark:
             raise UnsupportedError(
                 f"`bit_depth` must be 8 or 10, got {geometry.bit_depth}; convert the video first"
             )
-        return LumaEmbedder(spectrum(key, payload), geometry, psnr)
+        return LumaEmbedder(shared_spectrum(keys, payload), geometry, psnr)
 
-    def detect(self, frames: Iterable[Luma], *, key: bytes = PUBLIC_KEY) -> WatermarkEvidence:
-        """Read the mark from 8-bit, display-oriented, square-pixel luma frames `(H, W)` of one video.
+    def detect(self, frames: Iterable[tuple[float, Luma]], *, key: bytes = PUBLIC_KEY) -> WatermarkEvidence:
+        """Read the mark from (seconds, luma) of one video, as `read_luma` yields them.
+
+        Luma is 8-bit `(H, W)`, display-oriented, with square pixels; seconds never fall.
 
         Takes 8 frames if they suffice and at most `FRAMES_WANTED`. Found means a payload whose chance of
         being read from unmarked video is at most 1e-9 a file; anything less is reported as not found.
         """
         lattice, average = carriers(key), Average()
         best: Decode | None = None
-        for frame in frames:
+        for _, frame in frames:
             _require(frame)
             average.add(frame)
             if average.count in _LOOKS:
@@ -100,7 +110,8 @@ class VideoWatermark:
 def _require(frame: Luma) -> None:
     if frame.dtype != np.uint8 or frame.ndim != 2 or min(frame.shape) < 16:
         raise UsageError(
-            f"`frames` must be uint8 (H, W) of 16 px or more, got {frame.dtype} {frame.shape}; use read_luma"
+            f"`frames` must be (seconds, uint8 (H, W)) of 16 px or more, got {frame.dtype} {frame.shape}; "
+            "use read_luma"
         )
 
 

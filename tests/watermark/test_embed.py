@@ -84,7 +84,7 @@ def test_turned_video_is_marked_as_it_will_be_seen(textured: Callable) -> None:
     filt = MARK.embedder(FrameGeometry(270, 480, rotation=90), PAYLOAD)
     stored = [np.ascontiguousarray(cv2.rotate(f, cv2.ROTATE_90_COUNTERCLOCKWISE)) for f in shown]
     seen = [cv2.rotate(filt(f), cv2.ROTATE_90_CLOCKWISE) for f in stored]
-    evidence = MARK.detect(seen)
+    evidence = MARK.detect((t / 24, f) for t, f in enumerate(seen))
     assert evidence.payload == f"{PAYLOAD:016x}"
     assert evidence.geometry["rotation"] == pytest.approx(0, abs=0.5)
 

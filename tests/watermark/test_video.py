@@ -1,12 +1,12 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import cv2
 import numpy as np
 import pytest
 
 from sorakit.errors import UsageError
-from sorakit.types import FrameGeometry
-from sorakit.watermark.base import Watermark
+from sorakit.types import FrameGeometry, WatermarkEvidence
+from sorakit.watermark.base import PUBLIC_KEY, Watermark
 from sorakit.watermark.gate import MAX_LOG10_P
 from sorakit.watermark.video import FRAMES_WANTED, VideoWatermark
 
@@ -19,6 +19,11 @@ def marked(frames: list[np.ndarray], **options: object) -> list[np.ndarray]:
     h, w = frames[0].shape
     filt = MARK.embedder(FrameGeometry(w, h), PAYLOAD, **options)  # type: ignore[arg-type]
     return [filt(f) for f in frames]
+
+
+def detect(frames: Iterable[np.ndarray], **options: object) -> WatermarkEvidence:
+    """As if read at 24 frames a second."""
+    return MARK.detect(((t / 24, f) for t, f in enumerate(frames)), **options)  # type: ignore[arg-type]
 
 
 def test_it_is_a_watermark() -> None:
@@ -37,7 +42,7 @@ def test_untouched_it_reads_from_eight_frames(textured: Callable) -> None:
             taken += 1
             yield frame
 
-    evidence = MARK.detect(count())
+    evidence = detect(count())
     assert evidence.found
     assert evidence.payload == HEX
     assert evidence.algorithm == MARK.name
@@ -52,7 +57,20 @@ def test_flat_sprites_at_256_px_read_after_coarse_quantisation(sprites: Callable
         cv2.imdecode(cv2.imencode(".jpg", f, [cv2.IMWRITE_JPEG_QUALITY, 60])[1], cv2.IMREAD_GRAYSCALE)
         for f in marked(sprites())
     ]
-    assert MARK.detect(frames).payload == HEX
+    assert detect(frames).payload == HEX
+
+
+def test_a_public_and_a_secret_key_share_a_clip(textured: Callable) -> None:
+    secret = b"only the provider has this"
+    frames = marked(textured(n=24), keys=(PUBLIC_KEY, secret))
+    assert detect(frames).payload == detect(frames, key=secret).payload == HEX
+    assert not detect(frames, key=b"neither").found
+
+
+@pytest.mark.parametrize("keys", [(), (b"a", b"a"), (b"",)])
+def test_keys_that_make_no_sense_are_refused(keys: tuple[bytes, ...]) -> None:
+    with pytest.raises(UsageError, match="key"):
+        MARK.embedder(FrameGeometry(480, 270), PAYLOAD, keys=keys)
 
 
 def _resized(scale: float) -> Callable[[np.ndarray], np.ndarray]:
@@ -89,7 +107,7 @@ GEOMETRY: dict[str, tuple[Callable[[np.ndarray], np.ndarray], float, float, bool
 @pytest.mark.parametrize("name", GEOMETRY)
 def test_geometry_is_undone_and_reported(textured: Callable, name: str) -> None:
     change, scale, rotation, mirrored = GEOMETRY[name]
-    evidence = MARK.detect([np.ascontiguousarray(change(f)) for f in marked(textured(n=16))])
+    evidence = detect([np.ascontiguousarray(change(f)) for f in marked(textured(n=16))])
     assert evidence.payload == HEX
     assert evidence.geometry["scale"] == pytest.approx(scale, abs=0.02)
     assert evidence.geometry["rotation"] == pytest.approx(rotation, abs=0.6)
@@ -108,15 +126,15 @@ def test_geometry_is_undone_and_reported(textured: Callable, name: str) -> None:
     ids=["contrast", "brightness", "blur", "gamma", "noise"],
 )
 def test_tone_blur_and_noise_do_not_matter(textured: Callable, change: Callable) -> None:
-    assert MARK.detect([change(f) for f in marked(textured(n=16))]).payload == HEX
+    assert detect([change(f) for f in marked(textured(n=16))]).payload == HEX
 
 
 def test_unmarked_wrong_key_and_no_frames_find_nothing(textured: Callable, sprites: Callable) -> None:
     for evidence in (
-        MARK.detect(textured()),
-        MARK.detect(sprites()),
-        MARK.detect(marked(textured()), key=b"another"),
-        MARK.detect([]),
+        detect(textured()),
+        detect(sprites()),
+        detect(marked(textured()), key=b"another"),
+        detect([]),
     ):
         assert not evidence.found
         assert evidence.payload is None
@@ -131,7 +149,7 @@ def test_stripes_noise_and_grids_find_nothing(seed: int) -> None:
     kx, ky = rng.integers(2, 14, 2)
     wave = 128 + 50 * np.cos(2 * np.pi * (kx * x + ky * y) / 64) + 40 * np.cos(2 * np.pi * ky * x / 64)
     frames = [np.clip(wave + rng.normal(0, seed, wave.shape), 0, 255).astype(np.uint8) for _ in range(4)]
-    assert not MARK.detect(frames).found
+    assert not detect(frames).found
 
 
 def test_it_stops_at_its_budget() -> None:
@@ -143,14 +161,14 @@ def test_it_stops_at_its_budget() -> None:
             taken += 1
             yield np.random.default_rng(taken).integers(0, 256, (128, 128), dtype=np.uint8)
 
-    assert not MARK.detect(endless()).found
+    assert not detect(endless()).found
     assert taken == FRAMES_WANTED
 
 
 @pytest.mark.parametrize("shape", [(16, 16), (20, 4000), (4000, 20), (17, 300)])
 def test_odd_shapes_are_read_in_bounds(shape: tuple[int, int]) -> None:
     rng = np.random.default_rng(0)
-    assert not MARK.detect([rng.integers(0, 256, shape, dtype=np.uint8) for _ in range(2)]).found
+    assert not detect([rng.integers(0, 256, shape, dtype=np.uint8) for _ in range(2)]).found
 
 
 def test_frames_of_changing_size_are_read(textured: Callable) -> None:
@@ -158,7 +176,7 @@ def test_frames_of_changing_size_are_read(textured: Callable) -> None:
     mixed = [
         f if i % 2 else cv2.resize(f, (240, 136), interpolation=cv2.INTER_AREA) for i, f in enumerate(frames)
     ]
-    assert MARK.detect(mixed).payload == HEX
+    assert detect(mixed).payload == HEX
 
 
 @pytest.mark.parametrize(
@@ -166,4 +184,4 @@ def test_frames_of_changing_size_are_read(textured: Callable) -> None:
 )
 def test_what_is_no_luma_is_refused(frame: np.ndarray) -> None:
     with pytest.raises(UsageError, match="frames"):
-        MARK.detect([frame])
+        detect([frame])
