@@ -19,7 +19,7 @@ MARK = VideoWatermark()
 def video(textured: Callable, tmp_path: Path) -> Path:
     """1.5 s of marked 480 × 270 as H.264 CRF 18."""
     path, frames = tmp_path / "marked.mp4", textured(n=36)
-    filt = MARK.embedder(FrameGeometry(480, 270), PAYLOAD)
+    filt = MARK.embedder(FrameGeometry(480, 270), PAYLOAD, psnr=41)  # strong: the attacks are on test here
     with av.open(str(path), "w") as container:
         container.metadata["title"] = "secret"
         stream = container.add_stream("libx264", rate=24, options={"crf": "18", "preset": "veryfast"})
@@ -34,21 +34,22 @@ def video(textured: Callable, tmp_path: Path) -> Path:
     return path
 
 
-SURVIVED = [name for name in ATTACKS if name not in ("h264_crf40", "h264_crf33")]
+SURVIVED = (
+    "untouched", "remux", "h264_crf23", "h264_crf28", "half_size", "social_upload", "mirror", "crop_80",
+    "rotate_5", "vertical_reframe", "trim_1s", "flip_byte", "brightness", "noise", "caption_bars",
+    "frame_drop", "gif",
+)  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ATTACKS)
-def test_every_attack_writes_a_video_and_the_mark_survives_what_it_should(
-    video: Path, tmp_path: Path, name: str
-) -> None:
+@pytest.mark.parametrize("name", SURVIVED)
+def test_the_mark_survives_what_it_should(video: Path, tmp_path: Path, name: str) -> None:
     out = tmp_path / "out.mp4"
     before = video.read_bytes()
     apply(name, video, out)
     assert video.read_bytes() == before
     frames = list(read_luma(out, max_frames=FRAMES_WANTED))
     assert len(frames) >= 12
-    if name in SURVIVED:
-        assert MARK.detect(frames).payload == f"{PAYLOAD:016x}"
+    assert MARK.detect(frames).payload == f"{PAYLOAD:016x}"
 
 
 @pytest.mark.parametrize(
@@ -69,12 +70,31 @@ def test_sizes(video: Path, tmp_path: Path, name: str, size: tuple[int, int]) ->
         assert "title" not in container.metadata
 
 
-def test_attacks_repeat_up_to_the_encoder(video: Path, tmp_path: Path) -> None:
-    planes = []
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory, clip_factory: Callable, file_factory: Callable) -> Path:
+    """A second of 240 × 136 at 16 frames a second."""
+    clip = clip_factory(seconds=1.0, size=(240, 136), fps=16)
+    return file_factory(tmp_path_factory.mktemp("small") / "small.mp4", clip)
+
+
+def pictures(path: Path) -> bytes:
+    return b"".join(np.ascontiguousarray(luma).tobytes() for _, luma in read_luma(path))
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_every_attack_repeats_to_the_pixel(small: Path, tmp_path: Path, name: str) -> None:
+    attack, before = ATTACKS[name], small.read_bytes()
+    if attack.family == "model":
+        pytest.skip("has tests of its own")
     for run in ("a.mp4", "b.mp4"):
-        apply("rotate_5", video, tmp_path / run)
-        planes.append(np.stack([luma.astype(float) for _, luma in read_luma(tmp_path / run, max_frames=4)]))
-    assert np.sqrt(np.mean((planes[0] - planes[1]) ** 2)) < 1.5
+        apply(name, small, tmp_path / run, seed=3, others=[small] * attack.needs_others)
+    assert small.read_bytes() == before
+    first = pictures(tmp_path / "a.mp4")
+    assert first == pictures(tmp_path / "b.mp4")
+    assert (first == pictures(small)) == (name in ("untouched", "remux"))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.mp4", "b.mp4"]
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        assert container.metadata.get("comment", name).endswith(name)
 
 
 def test_remux_keeps_packets_and_flip_changes_one_bit(video: Path, tmp_path: Path) -> None:
