@@ -57,7 +57,7 @@ def inspect_file(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
     seen = None
     if info.kind == "video":
         mark = VideoWatermark().detect(read_luma(path, max_frames=FRAMES_WANTED))
-    if mark.found:
+    if info.kind == "video" and (mark.found or request.get("fingerprint")):
         progress("fingerprint", 0.8)
         seen = fingerprint(read_luma(path, max_frames=FRAMES_WANTED))
     with path.open("rb") as f:

@@ -8,7 +8,7 @@ from typing import NoReturn
 import typer
 
 from sorakit import __version__
-from sorakit.cli import bench, check, demo, doctor, extend, generate, keys, mark, registry, train
+from sorakit.cli import bench, check, demo, doctor, extend, generate, keys, mark, registry, serve, train
 from sorakit.cli.ui import print_error
 from sorakit.errors import SorakitError
 
@@ -25,6 +25,7 @@ app.command()(generate.generate)
 app.command()(extend.extend)
 app.command()(mark.mark)
 app.command()(check.check)
+app.command()(serve.serve)
 app.command()(demo.demo)
 app.command()(doctor.doctor)
 app.add_typer(bench.app, name="bench")

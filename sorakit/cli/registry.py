@@ -1,11 +1,13 @@
 """`sorakit registry`: what was published from here."""
 
+from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
-from sorakit.cli.ui import console, print_json
+from sorakit.cli.ui import console, one_line, print_json, progress_bar
 from sorakit.errors import RegistryError
 
 if TYPE_CHECKING:
@@ -85,3 +87,37 @@ def audit(
             f"the audit log was changed: row {bad} does not fit the chain; restore a copy of it"
         )
     console.print("the audit log is whole")
+
+
+@app.command()
+def tidy(
+    folders: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Where published files stand; looked through to the bottom.", metavar="FOLDER…"),
+    ] = None,
+    discard: Annotated[
+        bool, typer.Option("--discard", help="Forget rows whose file stands in none of the folders.")
+    ] = False,
+    older: Annotated[float, typer.Option(min=0, help="Only rows of at least so many hours.")] = 1.0,
+    json_out: JsonOption = False,
+) -> None:
+    """Settle rows that a kill left pending: confirm those whose file is found, by its hash.
+
+    Others stay as they are and still recover here, unless you say --discard; that cannot be undone.
+
+    [bold]Example:[/]  sorakit registry tidy ~/Videos
+    """
+    from sorakit.registry.tidy import tidy as settle  # noqa: PLC0415 - keeps `--help` quick
+
+    with _open() as registry, progress_bar("looking for files", quiet=json_out) as progress:
+        settled = settle(
+            registry, folders or [], discard=discard, min_age=timedelta(hours=older), progress=progress
+        )
+    for s in settled:
+        if json_out:
+            row = {"manifest_id": s.manifest_id, "title": s.title, "outcome": s.outcome}
+            print_json(row | {"file": str(s.file) if s.file else None})
+        else:
+            console.print(f"{s.outcome:10} {s.manifest_id} {one_line(s.title or '')}", markup=False)
+    if not settled and not json_out:
+        console.print("no pending rows to settle")

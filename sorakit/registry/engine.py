@@ -26,9 +26,10 @@ LOCK = 0x5052_4B49
 """PostgreSQL advisory lock under which migrations and audit rows are written."""
 
 
-def open_engine(url: str) -> Engine:
+def open_engine(url: str, *, read_only: bool = False) -> Engine:
     """An engine for `url` with the tables at `HEAD`; a SQLite file and its folder are created private.
 
+    With `read_only` the database itself refuses writes, and nothing is created or migrated.
     Raises `RegistryError` when the URL cannot be used or the database cannot be opened or migrated.
     """
     try:
@@ -37,8 +38,11 @@ def open_engine(url: str) -> Engine:
             parsed = parsed.set(drivername="postgresql+psycopg")
         if parsed.get_backend_name() not in ("sqlite", "postgresql"):
             raise RegistryError(f"the registry needs SQLite or PostgreSQL, got {parsed.get_backend_name()}")
-        _create_file(parsed)
-        engine = create_engine(parsed)
+        if not read_only:
+            _create_file(parsed)
+        elif not database_exists(url):
+            raise RegistryError("there is no registry yet; the first `sorakit mark` makes one")
+        engine = create_engine(parsed, execution_options={"postgresql_readonly": True} if read_only else {})
     except (ArgumentError, NoSuchModuleError, ImportError) as e:
         raise RegistryError(f"cannot use the registry URL: {e}; see `pip install sorakit[serve]`") from e
     except OSError as e:
@@ -46,8 +50,10 @@ def open_engine(url: str) -> Engine:
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _on_connect)
         event.listen(engine, "begin", _on_begin)
+        if read_only:
+            event.listen(engine, "connect", _refuse_writes)
     try:
-        migrate(engine)
+        _require_head(engine) if read_only else migrate(engine)
     except RegistryError:
         engine.dispose()
         raise
@@ -75,6 +81,16 @@ def migrate(engine: Engine) -> None:
         if current == HEAD:
             return
         _upgrade(connection, current)
+
+
+def _require_head(engine: Engine) -> None:
+    with reading(engine) as connection:
+        current = _revision(connection)
+    if current != HEAD:
+        raise RegistryError(
+            f"the registry is at revision {current}, this version reads {HEAD}; "
+            "run `sorakit registry list` once to bring it up to date, or update sorakit"
+        )
 
 
 @contextmanager
@@ -151,6 +167,10 @@ def _on_connect(connection: sqlite3.Connection, _record: Any) -> None:
         # Changing the mode does not wait for another process that is doing just that: theirs counts.
         if "locked" not in str(e):
             raise
+
+
+def _refuse_writes(connection: sqlite3.Connection, _record: Any) -> None:
+    connection.execute("PRAGMA query_only = ON")
 
 
 def _on_begin(connection: Connection) -> None:

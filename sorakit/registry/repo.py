@@ -23,6 +23,7 @@ from sorakit.registry.tables import AuditRow, BindingRow, FingerprintRow, Manife
 __all__ = ["Registry"]
 
 MAX_FOUND = 100
+Ids = list[str]
 Records = list[Record]
 
 
@@ -37,9 +38,9 @@ class Registry:
     ['published']
     """
 
-    def __init__(self, url: str) -> None:
-        """Open (and create or migrate) the database at `url`. Raises `RegistryError`."""
-        self._engine = open_engine(url)
+    def __init__(self, url: str, *, read_only: bool = False) -> None:
+        """Open (and create or migrate, unless `read_only`) the database at `url`. Raises `RegistryError`."""
+        self._engine = open_engine(url, read_only=read_only)
 
     @staticmethod
     def exists(url: str) -> bool:
@@ -102,6 +103,29 @@ class Registry:
             )
         )
         return self._records(query, MAX_FOUND, 0)
+
+    def ids_by_binding(self, algorithm: str, value: str, limit: int = MAX_FOUND) -> Ids:
+        """Ids of the published manifests that carry this mark, newest first; reads no manifest."""
+        query = (
+            select(ManifestRow.id)
+            .join(BindingRow, BindingRow.manifest_id == ManifestRow.id)
+            .where(
+                BindingRow.algorithm == algorithm,
+                BindingRow.value == value.lower(),
+                ManifestRow.state == "published",
+            )
+            .order_by(ManifestRow.created_ms.desc(), ManifestRow.id)
+            .limit(limit)
+        )
+        with reading(self._engine) as connection:
+            return list(dict.fromkeys(connection.scalars(query)))
+
+    def pending(self, before: datetime, limit: int = 1000) -> Records:
+        """Rows from before a moment whose file was never confirmed: what a kill left behind."""
+        query = select(ManifestRow).where(
+            ManifestRow.state == "pending", ManifestRow.created_ms < int(before.timestamp() * 1000)
+        )
+        return self._records(query, limit, 0)
 
     def get(self, manifest_id: str) -> Record | None:
         """The manifest with this label."""
