@@ -43,6 +43,7 @@ class Settings(BaseSettings):
     crf: int = Field(18, ge=0, le=51, description="x264 constant rate factor of published files")
     preset: str = Field("medium", description="x264 preset of published files")
     psnr: float = Field(45.0, ge=38, le=55, description="luma PSNR of the watermark, dB")
+    trust_list_days: int = Field(90, ge=1, description="age, days, from which a list of trust anchors is old")
 
     if not TYPE_CHECKING:  # type checkers keep the signature that pydantic generates
 
@@ -61,7 +62,7 @@ class Settings(BaseSettings):
 
     @property
     def trust_dir(self) -> Path:
-        """PEM files of C2PA trust anchors that this user accepts."""
+        """Lists of trust anchors that this user accepts: imported ones, and PEM files put there by hand."""
         return self.home / "trust"
 
     @property

@@ -129,6 +129,9 @@ class ProvenanceEvidence:
     """What the embedded C2PA manifest store says, and how far it can be believed.
 
     `generation`: the kit's own assertion (provider, system, model, seed, …), if the active manifest has one.
+    `trust_list`: which list of anchors made the signer trusted (`name`, `source`, `imported`, `sha256`).
+    `revocation`: what an OCSP answer says of the signer (`status` good, revoked, unknown or unavailable;
+    `source` stapled or asked), where there is one.
     """
 
     state: Literal["trusted", "valid_untrusted", "tampered", "none", "error"] = "none"
@@ -142,6 +145,8 @@ class ProvenanceEvidence:
     declares_ai: bool = False
     declares_capture: bool = False
     generation: dict[str, Any] | None = None
+    trust_list: dict[str, Any] | None = None
+    revocation: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,20 @@ from typing import NoReturn
 import typer
 
 from sorakit import __version__
-from sorakit.cli import bench, check, demo, doctor, extend, generate, keys, mark, registry, serve, train
+from sorakit.cli import (
+    bench,
+    check,
+    demo,
+    doctor,
+    extend,
+    generate,
+    keys,
+    mark,
+    registry,
+    serve,
+    train,
+    trust,
+)
 from sorakit.cli.ui import print_error
 from sorakit.errors import SorakitError
 
@@ -32,6 +45,7 @@ app.add_typer(bench.app, name="bench")
 app.command()(train.train)
 app.add_typer(keys.app, name="keys")
 app.add_typer(registry.app, name="registry")
+app.add_typer(trust.app, name="trust")
 
 
 def _version(wanted: bool) -> None:

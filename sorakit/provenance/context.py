@@ -8,27 +8,26 @@ from typing import Any
 from c2pa import Context
 
 from sorakit.provenance.trust import Trust
+from sorakit.provenance.usages import CLAIM_EKUS
 
-__all__ = ["CLAIM_EKUS", "CLAIM_LIST", "STAMP_LIST", "safe_context"]
-
-CLAIM_EKUS = (
-    "1.3.6.1.4.1.62558.2.1",  # c2pa-kp-claimSigning, the conformance programme's
-    "1.3.6.1.5.5.7.3.4",  # emailProtection
-    "1.3.6.1.5.5.7.3.36",  # documentSigning
-)
-"""Extended key usages that a claim signer may have. Time-stamping and OCSP are not among them."""
+__all__ = ["CLAIM_EKUS", "CLAIM_LIST", "NAME_LIST", "STAMP_LIST", "safe_context"]
 
 CLAIM_LIST = "sorakit:claims"
 STAMP_LIST = "sorakit:stamps"
+NAME_LIST = "sorakit:names"
 
 
 def safe_context(trust: Trust | None = None) -> Context:
     """A context without network access that checks the content hash after signing and hashes `free` boxes."""
     trust = trust or Trust()
     anchors = [
-        {"trust_anchors": "\n".join(pems), "trust_uri": uri, "trust_kind": kind}
-        for pems, uri, kind in ((trust.claims, CLAIM_LIST, "manifest"), (trust.stamps, STAMP_LIST, "tsa"))
-        if pems
+        {"trust_anchors": "\n".join(pems), "trust_uri": f"{uri}:{name}".rstrip(":"), "trust_kind": kind}
+        for listed, of, uri, kind in (
+            ("claims", trust.claims, CLAIM_LIST, "manifest"),
+            ("tsa", trust.stamps, STAMP_LIST, "tsa"),
+            ("cawg", trust.names, NAME_LIST, "cawg"),
+        )
+        for name, pems in trust.of_kind(listed, of)
     ]
     settings: dict[str, Any] = {
         "trust": {"anchors": anchors, "trust_config": "\n".join(CLAIM_EKUS) + "\n"},

@@ -7,7 +7,17 @@ readers, so anything may stand there).
 
 from typing import Any
 
-__all__ = ["AI_TYPES", "CAPTURE_TYPES", "actions_of", "clean", "items", "source_types"]
+__all__ = [
+    "AI_TYPES",
+    "CAPTURE_TYPES",
+    "actions_of",
+    "clean",
+    "disclosed",
+    "generator_of",
+    "items",
+    "signer_of",
+    "source_types",
+]
 
 AI_TYPES = frozenset(
     {
@@ -62,6 +72,32 @@ def source_types(manifest: dict[str, Any], *, attested: bool = False) -> list[st
             uris += [v for k, v in data.items() if str(k).lower().endswith("digitalsourcetype")]
     names = (clean(u.rstrip("/").rsplit("/", 1)[-1]) for u in uris if isinstance(u, str))
     return list(dict.fromkeys(n for n in names if n))
+
+
+def disclosed(manifest: dict[str, Any]) -> bool:
+    """Whether the manifest holds a disclosure of AI (C2PA 2.4, `c2pa.ai-disclosure`)."""
+    return any(
+        str(a.get("label", "")).startswith("c2pa.ai-disclosure") for a in items(manifest.get("assertions"))
+    )
+
+
+def signer_of(manifest: dict[str, Any]) -> str | None:
+    """The name in the signer's certificate and its organisation."""
+    info = manifest.get("signature_info")
+    if not isinstance(info, dict):
+        return None
+    name, organisation = clean(info.get("common_name")), clean(info.get("issuer"))
+    return (
+        f"{name} ({organisation})" if name and organisation and name != organisation else name or organisation
+    )
+
+
+def generator_of(manifest: dict[str, Any]) -> str | None:
+    """Name and version of the program that made the claim."""
+    for info in items(manifest.get("claim_generator_info")):
+        if name := clean(info.get("name")):
+            return f"{name} {clean(info.get('version')) or ''}".strip()
+    return clean(manifest.get("claim_generator"))
 
 
 def _assertions(manifest: dict[str, Any], labels: tuple[str, ...], *, attested: bool) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ from c2pa import Builder, C2paError, C2paSignerInfo, Context, Reader, Signer
 
 from sorakit.errors import OutputError, ProvenanceError, UsageError
 from sorakit.provenance.context import safe_context
+from sorakit.provenance.form import file_type_assertion
 from sorakit.provenance.keys import Identity
 from sorakit.provenance.media import sniff
 
@@ -76,6 +77,7 @@ def _write(
 ) -> bytes:
     mime = SIGNABLE[part.suffix.lower()]
     definition = {k: v for k, v in manifest.items() if k != "ingredients"} | {"format": mime}
+    definition["assertions"] = [*definition.get("assertions", []), file_type_assertion(src)]
     if thumbnail is not None:
         if not thumbnail.startswith(b"\xff\xd8\xff") or len(thumbnail) > MAX_THUMBNAIL:
             raise UsageError(f"`thumbnail` must be JPEG of at most 1 MiB, got {len(thumbnail)} bytes")

@@ -6,7 +6,7 @@ In: the bytes of a JUMBF manifest store. Out: the leaf of a manifest's COSE sign
 
 import io
 import struct
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import cbor2
@@ -14,25 +14,43 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
 from sorakit.provenance.context import CLAIM_EKUS
+from sorakit.provenance.jumbf import boxes as _boxes
+from sorakit.provenance.jumbf import superboxes as _superboxes
 
-__all__ = ["may_sign_claims", "signer_certificate"]
+__all__ = ["chain_may_sign_claims", "may_sign_claims", "signer_certificate", "signer_chain"]
 
 X5CHAIN = 33
-MAX_BOXES = 10_000
+MAX_CHAIN = 10
+_BROKEN = (ValueError, TypeError, LookupError, RecursionError, struct.error, cbor2.CBORDecodeError)
 NEVER = (ExtendedKeyUsageOID.TIME_STAMPING, ExtendedKeyUsageOID.OCSP_SIGNING)
 ANY_EKU = ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE
 
 
 def signer_certificate(store: bytes, manifest_id: str) -> x509.Certificate | None:
     """The certificate that signed the claim of manifest `manifest_id`, or None where it cannot be read."""
+    chain = signer_chain(store, manifest_id)
+    return chain[0] if chain else None
+
+
+def signer_chain(store: bytes, manifest_id: str) -> list[x509.Certificate]:
+    """That certificate and those above it, as the signature carries them; empty where it cannot be read."""
     try:
-        for _, top in _superboxes(memoryview(store)):
-            for label, manifest in _superboxes(top):
-                if label == manifest_id:
-                    return _leaf_of(manifest)
-    except (ValueError, TypeError, struct.error, cbor2.CBORDecodeError, x509.InvalidVersion):
-        return None
-    return None
+        found = [
+            manifest
+            for _, top in _superboxes(memoryview(store))
+            for label, manifest in _superboxes(top)
+            if label == manifest_id
+        ]
+        return _chain_of(found[0]) if len(found) == 1 else []
+    except (*_BROKEN, x509.InvalidVersion):
+        return []
+
+
+def chain_may_sign_claims(chain: Sequence[x509.Certificate]) -> bool:
+    """Whether the leaf may sign claims, and no CA above it is for time stamps or OCSP answers alone."""
+    if not chain or not may_sign_claims(chain[0]):
+        return False
+    return all(_usages(c) is None or _fit(_usages(c)) for c in chain[1:])
 
 
 def may_sign_claims(certificate: x509.Certificate | None) -> bool:
@@ -41,71 +59,49 @@ def may_sign_claims(certificate: x509.Certificate | None) -> bool:
     A certificate for time stamps or OCSP answers may not, even where its root is a trusted one: readers
     mix the two kinds of roots up.
     """
-    if certificate is None:
+    if certificate is None or _is_ca(certificate):
         return False
+    usages = _usages(certificate)
+    return _fit(usages) and not any(u in (usages or ()) for u in (*NEVER, ANY_EKU))
+
+
+def _usages(certificate: x509.Certificate) -> x509.ExtendedKeyUsage | None:
+    """The extended key usages; None where there are none; empty where they cannot be read."""
     try:
         extension = certificate.extensions.get_extension_for_oid(ExtensionOID.EXTENDED_KEY_USAGE)
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+    except x509.ExtensionNotFound:
+        return None
+    except (x509.DuplicateExtension, ValueError):
+        return x509.ExtendedKeyUsage([])
+    return extension.value if isinstance(extension.value, x509.ExtendedKeyUsage) else None
+
+
+def _fit(usages: x509.ExtendedKeyUsage | None) -> bool:
+    return any(u.dotted_string in CLAIM_EKUS or u == ANY_EKU for u in usages or ())
+
+
+def _is_ca(certificate: x509.Certificate) -> bool:
+    try:
+        return bool(certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca)
+    except x509.ExtensionNotFound:
         return False
-    usages = extension.value
-    if not isinstance(usages, x509.ExtendedKeyUsage):
-        return False
-    if any(u in usages for u in (*NEVER, ANY_EKU)):
-        return False
-    return any(u.dotted_string in CLAIM_EKUS for u in usages)
+    except (x509.DuplicateExtension, ValueError):
+        return True  # unreadable: it signs nothing
 
 
-def _leaf_of(manifest: memoryview) -> x509.Certificate | None:
-    for label, box in _superboxes(manifest):
-        if label != "c2pa.signature":
-            continue
-        for kind, body in _boxes(box):
-            if kind == b"cbor":
-                return _leaf_of_cose(bytes(body))
-    return None
+def _chain_of(manifest: memoryview) -> list[x509.Certificate]:
+    signatures = [box for label, box in _superboxes(manifest) if label == "c2pa.signature"]
+    bodies = [bytes(body) for box in signatures for kind, body in _boxes(box) if kind == b"cbor"]
+    return _chain_of_cose(bodies[0]) if len(bodies) == 1 else []
 
 
-def _leaf_of_cose(data: bytes) -> x509.Certificate | None:
+def _chain_of_cose(data: bytes) -> list[x509.Certificate]:
     message: Any = cbor2.load(io.BytesIO(data))
     parts = message.value if isinstance(message, cbor2.CBORTag) else message
-    protected, unprotected = parts[0], parts[1]
-    headers = cbor2.loads(protected) if protected else {}
-    for header in (headers, unprotected):
-        if not isinstance(header, dict):
-            continue
-        chain = header.get(X5CHAIN, header.get("x5chain"))
-        leaf = chain[0] if isinstance(chain, list | tuple) and chain else chain
-        if isinstance(leaf, bytes):
-            return x509.load_der_x509_certificate(leaf)
-    return None
-
-
-def _superboxes(data: memoryview) -> Iterator[tuple[str, memoryview]]:
-    """(label, inner boxes without the description) of each JUMBF superbox in `data`."""
-    for kind, body in _boxes(data):
-        if kind != b"jumb":
-            continue
-        size = struct.unpack_from(">I", body)[0]
-        if bytes(body[4:8]) != b"jumd" or not 25 <= size <= len(body):
-            continue
-        description = bytes(body[8:size])
-        # a 16-byte type, a byte of flags (bit 1: a label follows), the label up to its zero byte
-        if description[16] & 2:
-            yield description[17:].split(b"\0", 1)[0].decode("utf-8", "replace"), body[size:]
-
-
-def _boxes(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
-    at = 0
-    for _ in range(MAX_BOXES):
-        if at + 8 > len(data):
-            return
-        size, kind = struct.unpack_from(">I4s", data, at)
-        head = 8
-        if size == 1:
-            size, head = struct.unpack_from(">Q", data, at + 8)[0], 16
-        elif size == 0:
-            size = len(data) - at
-        if size < head or at + size > len(data):
-            return
-        yield kind, data[at + head : at + size]
-        at += size
+    headers = [cbor2.loads(parts[0]) if parts[0] else {}, parts[1]]
+    keys = (X5CHAIN, "x5chain")
+    found = [h[k] for h in headers if isinstance(h, Mapping) for k in keys if k in h]
+    if len(found) != 1:
+        return []  # with two chains we could look at one and the reader at the other
+    chain = [found[0]] if isinstance(found[0], bytes) else found[0]
+    return [x509.load_der_x509_certificate(c) for c in chain[:MAX_CHAIN]]

@@ -2,49 +2,59 @@
 
 In: a path (or store bytes) and a `Trust`. Out: a `Credential`; broken files give a state, not an exception.
 C2PA 2.4, section 15, through c2pa-python, offline. Run it in a guarded child process: the reader's walk
-over boxes is quadratic.
-
-What the reader leaves open is decided here: a claim is trusted only through a claim-signing root and with
-a claim-signing key usage; a failure that concerns only the signer leaves the content valid.
+over boxes is quadratic. What its report means is decided in `judge`.
 """
 
 import hashlib
 import io
 import json
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO
 
-from c2pa import C2paError, Reader
+from c2pa import C2paError, Context, Reader
+from cryptography.hazmat.primitives import serialization
 
-from sorakit.provenance.codes import CONTENT_MATCH, CONTENT_MISMATCH, about_signer, plain_words
-from sorakit.provenance.context import CLAIM_LIST, safe_context
-from sorakit.provenance.credential import Credential, IngredientReader
+from sorakit.provenance.context import safe_context
+from sorakit.provenance.credential import Credential
 from sorakit.provenance.declarations import (
     AI_TYPES,
     CAPTURE_TYPES,
     actions_of,
     clean,
+    disclosed,
+    generator_of,
     items,
+    signer_of,
     source_types,
 )
+from sorakit.provenance.form import FILE_TYPE, container_fault, file_type_hash
+from sorakit.provenance.ingredients import IngredientReader
+from sorakit.provenance.judge import Judgement, State, judge
+from sorakit.provenance.jumbf import make_active
 from sorakit.provenance.manifest import GENERATION_LABEL
 from sorakit.provenance.media import CARRIES_C2PA, sniff
 from sorakit.provenance.softbinding import parse_soft_bindings
-from sorakit.provenance.store import may_sign_claims, signer_certificate
+from sorakit.provenance.store import signer_chain
 from sorakit.provenance.trust import Trust
 from sorakit.types import ProvenanceEvidence
 
 __all__ = ["Credential", "read_credential", "read_store"]
 
 MAX_REPORT = 32 << 20
-State = Literal["trusted", "valid_untrusted", "tampered", "none", "error"]
+MAX_ALONE = 256 << 20
+"""So many bytes of stores are read again to verify ingredients by themselves."""
+
+_BMFF = ("video/mp4", "video/quicktime")
+_STORE = "application/c2pa"
 
 
-def read_credential(path: Path, trust: Trust) -> Credential:
+def read_credential(path: Path, trust: Trust, *, fragments: tuple[Path, ...] = ()) -> Credential:
     """What the manifest store embedded in `path` says, and how far it can be believed.
 
     MP4, MOV, AVI, JPEG, PNG, WebP and GIF are read; other known containers carry none (state `none`); an
-    unknown or broken one is state `error`.
+    unknown or broken one is state `error`. `fragments`: the media segments that belong to an init segment.
 
     >>> read_credential(Path("/nonexistent.mp4"), Trust()).provenance.state
     'error'
@@ -55,29 +65,49 @@ def read_credential(path: Path, trust: Trust) -> Credential:
             return _failed("error", "the file is of no kind that can carry a credential")
         if mime not in CARRIES_C2PA:
             return Credential()
-        with path.open("rb") as stream:
-            return _read(stream, mime, trust, stored=False)
+        with ExitStack() as files:
+            stream = files.enter_context(path.open("rb"))
+            parts: list[BinaryIO] = [files.enter_context(p.open("rb")) for p in fragments]
+            return _read(stream, mime, trust, fragments=parts)
     except OSError as e:
         return _failed("error", f"the file cannot be read: {e.strerror or e}")
 
 
 def read_store(store: bytes, trust: Trust) -> Credential:
     """The same for a manifest store without its video: that the content does not match is expected here."""
-    return _read(io.BytesIO(store), "application/c2pa", trust, stored=True)
+    return _read(io.BytesIO(store), _STORE, trust)
 
 
-def _read(stream: BinaryIO, mime: str, trust: Trust, *, stored: bool) -> Credential:
+def _read(stream: BinaryIO, mime: str, trust: Trust, fragments: list[BinaryIO] | None = None) -> Credential:
     try:
-        with safe_context(trust) as context, Reader(mime, stream, context=context) as reader:
-            report = reader.json()
-            if len(report) > MAX_REPORT:
-                return _failed("error", f"the credential is over {MAX_REPORT >> 20} MiB")
-            parsed = json.loads(report)
-            active = str(parsed.get("active_manifest"))
-            raw = _store_of(reader, active)
-        return _describe(parsed, raw, stored=stored)
+        with safe_context(trust) as context:
+            report, raw = _report(stream, mime, context, fragments or [])
+            found = judge(report, raw, stored=mime == _STORE)
+            found = _held_to_form(found, report, raw, stream if mime in _BMFF else None)
+            return _describe(report, raw, found, trust, lambda i: _alone(raw, i, context))
     except C2paError as e:
         return _refused(e)
+    except _TooMuchError as e:
+        return _failed("error", str(e))
+
+
+class _TooMuchError(Exception):
+    """The report is larger than any honest one."""
+
+
+def _report(
+    stream: BinaryIO, mime: str, context: Context, fragments: list[BinaryIO]
+) -> tuple[dict[str, Any], bytes]:
+    """The reader's report, and the bytes of the manifest store (empty where it is not given)."""
+    with Reader(mime, stream, context=context) as reader:
+        for fragment in fragments:
+            stream.seek(0)
+            reader.with_fragment(mime, stream, fragment)
+        text = reader.json()
+        if len(text) > MAX_REPORT:
+            raise _TooMuchError(f"the credential is over {MAX_REPORT >> 20} MiB")
+        report: dict[str, Any] = json.loads(text)
+        return report, _store_of(reader, str(report.get("active_manifest")))
 
 
 def _store_of(reader: Reader, active: str) -> bytes:
@@ -88,6 +118,37 @@ def _store_of(reader: Reader, active: str) -> bytes:
     except C2paError:
         return b""  # the signer's key usage then stays unknown, and an unknown signer is not trusted
     return raw.getvalue()
+
+
+def _alone(store: bytes, manifest_id: str, context: Context) -> Judgement | None:
+    """One manifest of the store verified as if it were the active one; its content is not at hand."""
+    apart = make_active(store, manifest_id)
+    if apart is None or len(apart) * 2 > MAX_ALONE:
+        return None
+    try:
+        report, raw = _report(io.BytesIO(apart), _STORE, context, [])
+    except (C2paError, _TooMuchError):
+        return None
+    return judge(report, raw, stored=True) if report.get("active_manifest") == manifest_id else None
+
+
+def _held_to_form(found: Judgement, report: dict[str, Any], store: bytes, file: BinaryIO | None) -> Judgement:
+    """Check what the content hash leaves out of an MP4 or MOV: its first box, and the C2PA box's header."""
+    if found.state == "tampered" or file is None:
+        return found
+    for assertion in items(_active(report).get("assertions")):
+        if assertion.get("label") != FILE_TYPE:
+            continue
+        data = assertion.get("data")
+        if not isinstance(data, dict) or data.get("hash") != file_type_hash(file):
+            return Judgement("tampered", ["the file's type (ftyp) was changed after it was signed"])
+    if found.state == "trusted" and (fault := container_fault(file, store)):
+        return Judgement(
+            "valid_untrusted",
+            [f"the credential was changed outside of what its signature covers: {fault}"],
+            stapled=found.stapled,
+        )
+    return found
 
 
 def _refused(error: C2paError) -> Credential:
@@ -109,102 +170,68 @@ def _failed(state: State, problem: str) -> Credential:
     return Credential(ProvenanceEvidence(state=state, problems=[problem]))
 
 
-def _describe(report: dict[str, Any], store: bytes, *, stored: bool) -> Credential:
-    active = str(report.get("active_manifest"))
+def _active(report: dict[str, Any]) -> dict[str, Any]:
+    manifests = report.get("manifests")
+    found = manifests.get(str(report.get("active_manifest"))) if isinstance(manifests, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _describe(
+    report: dict[str, Any],
+    store: bytes,
+    found: Judgement,
+    trust: Trust,
+    verify: Callable[[str], Judgement | None],
+) -> Credential:
+    active, manifest = str(report.get("active_manifest")), _active(report)
     manifests: dict[str, Any] = report.get("manifests") or {}
-    manifest: dict[str, Any] = manifests.get(active) or {}
     results: dict[str, Any] = report.get("validation_results") or {}
-    state, problems = _judge(report, results, active, store, stored=stored)
-    ingredients = IngredientReader(manifests, results.get("ingredientDeltas"))
+    ingredients = IngredientReader(manifests, results.get("ingredientDeltas"), verify)
     summary = ingredients.read(active)
     types = source_types(manifest)
     attested = source_types(manifest, attested=True)
     evidence = ProvenanceEvidence(
-        state=state,
-        signer=_signer(manifest),
-        claim_generator=_generator(manifest),
+        state=found.state,
+        signer=signer_of(manifest),
+        claim_generator=generator_of(manifest),
         digital_source_type=types[0] if types else None,
         actions=[a for x in actions_of(manifest) if (a := clean(x.get("action")))],
         ingredients=summary,
-        problems=problems + [f"ingredient: {p}" for i in summary for p in i["problems"]],
+        problems=found.problems + [f"ingredient: {p}" for i in summary for p in i["problems"]],
         manifest_id=active,
-        declares_ai=not AI_TYPES.isdisjoint(types) or _disclosed(manifest) or ingredients.declares_ai,
+        declares_ai=not AI_TYPES.isdisjoint(types) or disclosed(manifest) or ingredients.declares_ai,
         declares_capture=not CAPTURE_TYPES.isdisjoint(attested) or ingredients.declares_capture,
+        trust_list=_list_facts(found, trust),
+        revocation=None if found.stapled is None else {"status": found.stapled, "source": "stapled"},
     )
+    pem = serialization.Encoding.PEM
+    chain = signer_chain(store, active) if found.state == "trusted" else []
     return Credential(
         evidence,
         soft_bindings=parse_soft_bindings(items(manifest.get("assertions"))),
         store_sha256=hashlib.sha256(store).hexdigest() if store else None,
         manifest_ids=[str(m)[:300] for m in list(manifests)[:1000]],
-        generation=next(
-            (
-                a["data"]
-                for a in items(manifest.get("assertions"))
-                if a.get("label") == GENERATION_LABEL and isinstance(a.get("data"), dict)
-            ),
-            None,
-        ),
+        generation=_generation(manifest),
+        signer_chain=[c.public_bytes(pem).decode() for c in chain],
     )
 
 
-def _judge(
-    report: dict[str, Any], results: dict[str, Any], active: str, store: bytes, *, stored: bool
-) -> tuple[State, list[str]]:
-    own: dict[str, Any] = results.get("activeManifest") or {}
-    failures = [str(f.get("code", "")) for f in items(own.get("failure"))]
-    successes = {str(s.get("code", "")) for s in items(own.get("success"))}
-    if stored:
-        failures = [f for f in failures if f not in CONTENT_MISMATCH]
-    # What happened to ingredients' credentials inside this store happened after the active claim was made.
-    deltas = [d.get("validationDeltas") or {} for d in items(results.get("ingredientDeltas"))]
-    changed = [str(f.get("code", "")) for d in deltas for f in items(d.get("failure"))]
-    broken = [c for c in [*failures, *changed] if not about_signer(c)]
-    problems = [plain_words(c) for c in dict.fromkeys([*broken, *failures])][:50]
-    if "claimSignature.validated" not in successes and not broken:
-        broken = ["claimSignature.missing"]
-        problems.append("the signature could not be checked")
-    bound = stored or report.get("validation_state") in ("Valid", "Trusted") or successes & CONTENT_MATCH
-    if broken or not bound:
-        return "tampered", problems or ["the credential is not bound to this content"]
-    if failures or not _claim_trusted(own, active):
-        return "valid_untrusted", problems
-    if not may_sign_claims(signer_certificate(store, active)):
-        return "valid_untrusted", ["the signer's certificate is trusted, but not for signing claims"]
-    return "trusted", problems
-
-
-def _claim_trusted(own: dict[str, Any], active: str) -> bool:
-    """Whether the active claim's own signer was found among the claim-signing roots.
-
-    The report's `trustListUri` may be an ingredient's, and a root for time stamps counts for the reader.
-    """
-    signature = f"self#jumbf=/c2pa/{active}/c2pa.signature"
-    return any(
-        s.get("code") == "signingCredential.trusted"
-        and s.get("url") == signature
-        and f"[{CLAIM_LIST}]" in str(s.get("explanation"))
-        for s in items(own.get("success"))
-    )
-
-
-def _disclosed(manifest: dict[str, Any]) -> bool:
-    return any(
-        str(a.get("label", "")).startswith("c2pa.ai-disclosure") for a in items(manifest.get("assertions"))
-    )
-
-
-def _signer(manifest: dict[str, Any]) -> str | None:
-    info = manifest.get("signature_info")
-    if not isinstance(info, dict):
+def _list_facts(found: Judgement, trust: Trust) -> dict[str, Any] | None:
+    """Which list made the signer trusted, from when it is, and the hash of the file it came from."""
+    if found.trust_list is None:
         return None
-    name, organisation = clean(info.get("common_name")), clean(info.get("issuer"))
-    return (
-        f"{name} ({organisation})" if name and organisation and name != organisation else name or organisation
-    )
+    entry = trust.list_named(found.trust_list)
+    return {
+        "name": found.trust_list or None,
+        "source": entry.source if entry else None,
+        "imported": entry.imported if entry else None,
+        "sha256": entry.sha256 if entry else None,
+    }
 
 
-def _generator(manifest: dict[str, Any]) -> str | None:
-    for info in items(manifest.get("claim_generator_info")):
-        if name := clean(info.get("name")):
-            return f"{name} {clean(info.get('version')) or ''}".strip()
-    return clean(manifest.get("claim_generator"))
+def _generation(manifest: dict[str, Any]) -> dict[str, Any] | None:
+    for assertion in items(manifest.get("assertions")):
+        if assertion.get("label") == GENERATION_LABEL and isinstance(assertion.get("data"), dict):
+            data: dict[str, Any] = assertion["data"]
+            return data
+    return None

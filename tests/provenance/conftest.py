@@ -56,6 +56,45 @@ def _signer(name: str = "Test", usages: tuple[str, ...] = (DOCUMENT_SIGNING,)) -
     return Signer(identity, root.public_bytes(pem).decode())
 
 
+@dataclass(frozen=True)
+class Authority:
+    """A CA; `issue` makes a signer below it."""
+
+    name: str
+    key: ec.EllipticCurvePrivateKey
+    pem: str
+    above: str = ""
+
+    def issue(self, name="Leaf", usages=(DOCUMENT_SIGNING,), *, ca=False, days=30, start=None) -> Identity:
+        key = ec.generate_private_key(ec.SECP256R1())
+        leaf = _certificate(
+            name, self.name, key.public_key(), self.key, ca=ca, usages=usages, days=days, start=start
+        )
+        pem = serialization.Encoding.PEM
+        plain = (serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        chain = leaf.public_bytes(pem) + self.above.encode()
+        return Identity(chain, key.private_bytes(pem, *plain), name, leaf.not_valid_after_utc, False)
+
+    def below(self, name, usages=()) -> "Authority":
+        """An intermediate CA."""
+        return _authority(name, usages, parent=self)
+
+
+def _authority(name, usages=(), days=300, start=None, parent=None) -> Authority:
+    key = ec.generate_private_key(ec.SECP256R1())
+    issuer, signer = (parent.name, parent.key) if parent else (name, key)
+    made = _certificate(
+        name, issuer, key.public_key(), signer, ca=True, usages=usages, days=days, start=start
+    )
+    pem = made.public_bytes(serialization.Encoding.PEM).decode()
+    return Authority(name, key, pem, pem + parent.above if parent else "")
+
+
+@pytest.fixture(scope="session")
+def make_ca() -> Callable[..., Authority]:
+    return _authority
+
+
 @pytest.fixture(scope="session")
 def make_signer() -> Callable[..., Signer]:
     return _signer

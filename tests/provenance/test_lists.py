@@ -1,0 +1,124 @@
+import base64
+import datetime as dt
+import json
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from typer.testing import CliRunner
+
+from sorakit.cli.app import app
+from sorakit.config import Settings
+from sorakit.errors import UsageError
+from sorakit.provenance.lists import age_days, import_list, read_list, remove_list, stored_lists, validity
+from sorakit.provenance.trust import load_trust
+from sorakit.provenance.verify import read_credential
+
+
+@pytest.fixture
+def pem(tmp_path, make_signer):
+    roots = [make_signer(f"R{i}").root for i in range(3)]
+    path = tmp_path / "My List.pem"
+    path.write_text("\n".join(f"Subject CN=x\n{r}" for r in roots))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "least"), [("C2PA-TRUST-LIST", "claims", 10), ("C2PA-TSA-TRUST-LIST", "tsa", 2)]
+)
+def test_the_public_lists_import_with_their_kind(shared_data, tmp_path, name, kind, least):
+    found = import_list(tmp_path / "trust", shared_data / "c2pa" / "trust-list" / f"{name}.pem")
+    assert found.kind == kind and len(found.anchors) >= least
+    assert validity(found)["anchors"] == len(found.anchors)
+    (again,) = stored_lists(tmp_path / "trust")
+    assert again == found and age_days(found) == 0
+
+
+def test_json_with_pem_and_der_is_read(tmp_path, pem):
+    anchors = read_list(pem).anchors
+    der = x509.load_pem_x509_certificate(anchors[1].encode()).public_bytes(serialization.Encoding.DER)
+    data = {
+        "entities": [{"certs": [anchors[0]]}, {"x5c": [base64.b64encode(der).decode()]}],
+        "sig": "MIInotacert",
+    }
+    (tmp_path / "list.json").write_text(json.dumps(data))
+    assert read_list(tmp_path / "list.json").anchors == anchors[:2]
+
+
+def test_leaves_and_anchors_for_another_use_are_left_out(tmp_path, pem, make_ca, make_signer):
+    stamping = make_ca("Stamping", usages=("1.3.6.1.5.5.7.3.8",)).pem
+    pem.write_text(pem.read_text() + make_signer().identity.chain_pem.decode() + stamping)
+    found = read_list(pem, kind="claims")
+    assert (len(found.anchors), found.left_out) == (3, 2)
+    (tmp_path / "s.pem").write_text(stamping)
+    assert read_list(tmp_path / "s.pem").kind == "tsa"
+    with pytest.raises(UsageError, match="none of its 1"):
+        read_list(tmp_path / "s.pem", kind="claims")
+
+
+def test_a_list_is_replaced_removed_and_its_name_is_safe(tmp_path, pem):
+    folder = tmp_path / "trust"
+    import_list(folder, pem)
+    assert import_list(folder, pem).name == "my-list"
+    assert [p.name for p in folder.iterdir()] == ["my-list.trust.json"]
+    remove_list(folder, "my-list")
+    assert stored_lists(folder) == []
+    with pytest.raises(UsageError, match="no trust list"):
+        remove_list(folder, "../../etc")
+    with pytest.raises(UsageError, match="letters"):
+        read_list(pem, name="///")
+
+
+@pytest.mark.parametrize("content", ["{}", "[" * 5000, '{"a": "-----BEGIN CERTIFICATE-----"}', "\0"])
+def test_broken_lists_are_refused(tmp_path, content):
+    (tmp_path / "x.pem").write_text(content)
+    with pytest.raises(UsageError, match="trust anchors"):
+        read_list(tmp_path / "x.pem")
+    (tmp_path / "trust").mkdir()
+    (tmp_path / "trust" / "x.trust.json").write_text(content)
+    with pytest.raises(UsageError, match="trust anchors"):
+        load_trust(Settings(home=tmp_path))
+
+
+def test_expired_anchors_are_counted(tmp_path, pem):
+    found = read_list(pem)
+    later = dt.datetime.now(dt.UTC) + dt.timedelta(days=400)
+    assert len(validity(found, later)["expired"]) == 3
+    assert validity(found, later)["next_expiry"] is None
+    assert validity(found)["expired"] == []
+
+
+def test_the_credential_names_the_list_that_made_its_signer_trusted(tmp_path, signed, pem):
+    folder = tmp_path / "trust"
+    import_list(folder, pem)
+    (tmp_path / "ours.pem").write_text(signed.signer.root)
+    kept = import_list(folder, tmp_path / "ours.pem", kind="claims")
+    found = read_credential(signed.path, load_trust(Settings(home=tmp_path))).provenance
+    assert found.state == "trusted"
+    assert found.trust_list == {
+        "name": "ours",
+        "source": "ours.pem",
+        "imported": kept.imported,
+        "sha256": kept.sha256,
+    }
+
+
+@pytest.mark.parametrize("kind", ["tsa", "cawg"])
+def test_a_list_of_another_kind_makes_no_claim_trusted(tmp_path, signed, kind):
+    (tmp_path / "ours.pem").write_text(signed.signer.root)
+    import_list(tmp_path / "trust", tmp_path / "ours.pem", kind=kind)
+    found = read_credential(signed.path, load_trust(Settings(home=tmp_path))).provenance
+    assert (found.state, found.trust_list) == ("valid_untrusted", None)
+
+
+def test_commands(tmp_path, pem, monkeypatch):
+    monkeypatch.setenv("SORAKIT_HOME", str(tmp_path))
+    run = CliRunner().invoke
+    done = run(app, ["trust", "import", str(pem), "--kind", "claims", "--name", "mine", "--json"])
+    assert json.loads(done.stdout)["anchors"] == 3
+    assert json.loads(run(app, ["trust", "list", "--json"]).stdout)["name"] == "mine"
+    shown = json.loads(run(app, ["trust", "show", "mine", "--json"]).stdout)
+    assert len(shown["anchor_list"]) == 3 and shown["kind"] == "claims"
+    assert "mine" in run(app, ["trust", "list"]).output
+    assert run(app, ["trust", "remove", "mine"]).exit_code == 0
+    assert isinstance(run(app, ["trust", "show", "mine"]).exception, UsageError)
