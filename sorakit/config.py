@@ -44,6 +44,10 @@ class Settings(BaseSettings):
     preset: str = Field("medium", description="x264 preset of published files")
     psnr: float = Field(45.0, ge=38, le=55, description="luma PSNR of the watermark, dB")
     trust_list_days: int = Field(90, ge=1, description="age, days, from which a list of trust anchors is old")
+    labels: str = Field("", description="visible labels of published files: some of eu, cn, ca, ca-visible")
+    provider: str = Field(
+        "sorakit", min_length=1, max_length=100, description="who publishes, as marks name it"
+    )
 
     if not TYPE_CHECKING:  # type checkers keep the signature that pydantic generates
 

@@ -63,7 +63,14 @@ def inspect_file(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
     with path.open("rb") as f:
         digest = hashlib.file_digest(f, "sha256").hexdigest()
     said = replace(credential.provenance, generation=credential.generation)
-    labels = LabelEvidence(aigc=read_aigc(info.metadata), iptc=said.digital_source_type)
+    valid = said.state in ("trusted", "valid_untrusted")
+    declared = credential.labels if valid else None
+    labels = LabelEvidence(
+        aigc=read_aigc(info.metadata),
+        iptc=said.digital_source_type,
+        visible=bool(declared and declared["visible"]) if valid and credential.generation else None,
+        declared=declared,
+    )
     return Findings(digest, said, mark, labels, credential.store_sha256, seen).to_json()
 
 

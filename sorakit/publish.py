@@ -19,7 +19,7 @@ from sorakit.config import Settings
 from sorakit.errors import OutputError, ProvenanceError, WatermarkError
 from sorakit.place import check_output, in_place, move, workplace
 from sorakit.provenance.keys import load_identity
-from sorakit.provenance.labels import aigc_label
+from sorakit.provenance.labels import LabelPlan, aigc_label, parse_schemes, plan_labels, read_aigc
 from sorakit.provenance.manifest import ManifestSpec, build_manifest
 from sorakit.provenance.prompts import prompt_digest
 from sorakit.provenance.sign import sign
@@ -35,7 +35,7 @@ from sorakit.video.write import EncodeSettings, enlarge, geometry_of_clip, write
 from sorakit.watermark.payload import new_payload
 from sorakit.watermark.video import FRAMES_WANTED, VideoWatermark
 
-__all__ = ["Published", "check_output", "publish"]
+__all__ = ["Published", "check_labels", "check_output", "publish"]
 
 STEPS = ("mark", "read the mark", "sign", "read the credential", "register", "rename", "confirm")
 """The steps in order, each reported to `progress` with 0.0 as it begins."""
@@ -70,7 +70,9 @@ class Published:
 class _Marked:
     payload: str
     psnr: float
+    duration: float
     notes: tuple[str, ...] = ()
+    kept_label: dict[str, Any] | None = None
 
 
 def publish(
@@ -80,6 +82,7 @@ def publish(
     source_type: SourceType = SourceType.GENERATED,
     generation: Generation | None = None,
     disclose_prompt: bool = False,
+    labels: str | None = None,
     overwrite: bool = False,
     settings: Settings | None = None,
     progress: Progress | None = None,
@@ -87,13 +90,16 @@ def publish(
     """Mark, sign and register `source`, and put it at `output` in one atomic step.
 
     `source_type` and `generation` say what a *file* is and what made it; a `Clip` brings its own.
+    `labels`: laws whose visible labels it shall bear (`"eu,cn,ca"`), None: as the settings say.
     Raises one of the kit's errors; then no output file and no registry row exist.
 
     >>> publish(Path("clip.mp4"), Path("marked.mp4"))  # doctest: +SKIP
     """
     settings = settings or Settings()
+    settings = settings if labels is None else settings.model_copy(update={"labels": labels})
     report = progress or (lambda step, share: None)
     check_output(output, overwrite=overwrite, source=source)
+    check_labels(None, settings)
     identity = load_identity(settings.keys_dir)
     unique_id = str(uuid.uuid4())
     with workplace(output) as work:
@@ -101,10 +107,12 @@ def publish(
         report("mark", 0.0)
         if isinstance(source, Clip):
             generation, source_type, parent = source.generation, SourceType.GENERATED, None
-            marked = _mark_clip(source, marked_path, unique_id, settings, report)
+            plan = plan_labels(settings.labels, source_type)
+            marked = _mark_clip(source, marked_path, unique_id, settings, report, plan=plan)
         else:
             parent = source
-            marked = _mark_file(source, marked_path, unique_id, settings, report)
+            plan = plan_labels(settings.labels, source_type)
+            marked = _mark_file(source, marked_path, unique_id, settings, report, plan=plan)
         report("read the mark", 0.0)
         _must_read_back(marked_path, marked.payload)
         report("sign", 0.0)
@@ -120,6 +128,8 @@ def publish(
             prompt_digest=_digest(settings, generation),
             disclose_prompt=disclose_prompt,
             fingerprint=seen.binding,
+            provider=settings.provider,
+            labels=plan.assertion(marked.duration, marked.kept_label),
         )
         picture = _thumbnail(marked_path)
         store = sign(marked_path, signed, build_manifest(spec), identity, thumbnail=picture, parent=parent)
@@ -127,26 +137,42 @@ def publish(
         credential = _must_verify(signed, marked.payload)
         record = _record(spec, credential, store, seen, signed)
         marked_path.unlink()
-        _register_and_rename(record, signed, output, settings, report, overwrite=overwrite)
+        _register_and_rename(
+            record, signed, output, settings, report, labels=spec.labels, overwrite=overwrite
+        )
     return Published(
         output, record.file_sha256, record.manifest_id, marked.payload, marked.psnr, marked.notes
     )
 
 
-def _mark_clip(clip: Clip, out: Path, unique_id: str, settings: Settings, report: Progress) -> _Marked:
+def check_labels(labels: str | None, settings: Settings | None = None) -> tuple[str, ...]:
+    """The laws that `publish` will label for, before any work is done. Raises `UsageError`.
+
+    >>> check_labels("cn,eu")
+    ('eu', 'cn')
+    """
+    return parse_schemes(labels if labels is not None else (settings or Settings()).labels)
+
+
+def _mark_clip(
+    clip: Clip, out: Path, unique_id: str, settings: Settings, report: Progress, *, plan: LabelPlan
+) -> _Marked:
     payload, clip = new_payload(), enlarge(clip)
     psnr = write_clip(
         clip,
         out,
         luma=VideoWatermark().embedder(geometry_of_clip(clip), payload, psnr=settings.psnr),
         settings=EncodeSettings(crf=settings.crf, preset=settings.preset),
-        metadata=aigc_label("sorakit", unique_id),
+        metadata=plan.tags({}) | aigc_label(settings.provider, unique_id),
         progress=report,
+        stamps=plan.stamps,
     )
-    return _Marked(f"{payload:016x}", psnr or math.inf)
+    return _Marked(f"{payload:016x}", psnr or math.inf, clip.duration)
 
 
-def _mark_file(source: Path, out: Path, unique_id: str, settings: Settings, report: Progress) -> _Marked:
+def _mark_file(
+    source: Path, out: Path, unique_id: str, settings: Settings, report: Progress, *, plan: LabelPlan
+) -> _Marked:
     limits = settings.limits
     prescan(source, limits)
     info = run_guarded(
@@ -159,6 +185,8 @@ def _mark_file(source: Path, out: Path, unique_id: str, settings: Settings, repo
         timeout=limits.probe_seconds,
         memory_bytes=limits.memory_bytes,
     )
+    tags = info["metadata"]
+    earlier = read_aigc(tags)
     answer = run_guarded(
         "sorakit.watermark.apply:mark_file_task",
         {
@@ -168,7 +196,8 @@ def _mark_file(source: Path, out: Path, unique_id: str, settings: Settings, repo
             "psnr": settings.psnr,
             "crf": settings.crf,
             "preset": settings.preset,
-            "metadata": aigc_label("sorakit", unique_id),
+            "metadata": plan.tags(tags) | aigc_label(settings.provider, unique_id, earlier=earlier),
+            "stamps": [s.to_json() for s in plan.stamps],
         },
         timeout=120 + limits.transcode_factor * float(info.get("duration") or 0),
         memory_bytes=limits.memory_bytes,
@@ -177,7 +206,10 @@ def _mark_file(source: Path, out: Path, unique_id: str, settings: Settings, repo
     notes = [f"left out: {what}" for what in answer["dropped"]]
     if answer["was_marked"]:
         notes.append("the input carried a mark already; its id was kept")
-    return _Marked(str(answer["payload"]), float(answer["psnr"]), tuple(notes))
+    if earlier:
+        notes.append("the input carried an AIGC label already; it was kept")
+    duration = float(answer["duration"])
+    return _Marked(str(answer["payload"]), float(answer["psnr"]), duration, tuple(notes), earlier)
 
 
 def _must_read_back(path: Path, payload: str) -> None:
@@ -225,12 +257,21 @@ def _record(
 
 
 def _register_and_rename(
-    record: Record, signed: Path, output: Path, settings: Settings, report: Progress, *, overwrite: bool
+    record: Record,
+    signed: Path,
+    output: Path,
+    settings: Settings,
+    report: Progress,
+    *,
+    labels: dict[str, Any] | None,
+    overwrite: bool,
 ) -> None:
     report("register", 0.0)
     with Registry(settings.database_url) as registry:
         registry.add_pending(record)
         try:
+            if labels is not None:
+                registry.audit("labelled", record.manifest_id, **labels)
             report("rename", 0.0)
             move(signed, output, overwrite=overwrite)
         except BaseException:

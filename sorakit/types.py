@@ -188,11 +188,18 @@ class DetectorEvidence:
 
 @dataclass(frozen=True, slots=True)
 class LabelEvidence:
-    """Plain metadata labels: easily written and easily removed, so a hint and no proof."""
+    """Labels: the plain ones are easily written and easily removed, so a hint and no proof.
+
+    `declared`: the visible labels that the embedded credential says were drawn; `visible`: whether it says
+    so of any, None where no valid credential speaks. Nobody looks for them in the picture. `duties`: for each
+    law what it asks for and whether this file meets it (`sorakit.moderation.duties`).
+    """
 
     aigc: dict[str, Any] | None = None
     iptc: str | None = None
     visible: bool | None = None
+    declared: dict[str, Any] | None = None
+    duties: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,12 @@ def extend(
     disclose_prompt: Annotated[
         bool, typer.Option(help="Put the prompt itself into the manifest, not only its salted HMAC.")
     ] = False,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            help="Laws whose labels it shall bear, drawn and signed: `eu`, `cn`, `ca`, `ca-visible`."
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace OUTPUT if it exists.")] = False,
     json_out: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -50,10 +56,11 @@ def extend(
     --seconds 60
     """
     from sorakit.config import Settings  # noqa: PLC0415 - keeps `--help` quick
-    from sorakit.publish import check_output, publish  # noqa: PLC0415
+    from sorakit.publish import check_labels, check_output, publish  # noqa: PLC0415
     from sorakit.video.guard import prescan  # noqa: PLC0415
 
     check_output(output, overwrite=force, source=source)
+    check_labels(labels)
     prescan(source, Settings().limits)  # before seconds go into loading a model
     with progress_bar(f"extending {source.name}", quiet=json_out) as progress:
         settings: dict[str, object] = {"steps": steps, "guidance": guidance, "device": device}
@@ -64,7 +71,9 @@ def extend(
             "seed": seed,
         }
         clip = _made(source, prompt, model, settings, task, progress)
-        done = publish(clip, output, disclose_prompt=disclose_prompt, overwrite=force, progress=progress)
+        done = publish(
+            clip, output, disclose_prompt=disclose_prompt, labels=labels, overwrite=force, progress=progress
+        )
     if json_out:
         print_json(done.to_json())
     else:

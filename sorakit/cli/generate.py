@@ -43,6 +43,12 @@ def generate(
     disclose_prompt: Annotated[
         bool, typer.Option(help="Put the prompt itself into the manifest, not only its salted HMAC.")
     ] = False,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            help="Laws whose labels it shall bear, drawn and signed: `eu`, `cn`, `ca`, `ca-visible`."
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace OUTPUT if it exists.")] = False,
     json_out: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -58,9 +64,10 @@ def generate(
     [bold]Example:[/]  sorakit generate "a red cat" -o cat.mp4 --model Wan-AI/Wan2.1-T2V-1.3B-Diffusers
     --device cuda --offload model --download
     """
-    from sorakit.publish import check_output, publish  # noqa: PLC0415 - loads codecs
+    from sorakit.publish import check_labels, check_output, publish  # noqa: PLC0415 - loads codecs
 
     check_output(output, overwrite=force)
+    check_labels(labels)
     asked: dict[str, Any] = {
         "seed": seed, "steps": steps, "guidance": guidance, "frames": frames, "fps": fps,
         "height": height or size, "width": width or size,
@@ -77,7 +84,9 @@ def generate(
                 raise UsageError("--last-image: for models of sorakit only")
             wanted = asked | foreign | {"image": image}
             clip = _foreign(prompt, wanted, model, loading | {"device": device}, progress)
-        done = publish(clip, output, disclose_prompt=disclose_prompt, overwrite=force, progress=progress)
+        done = publish(
+            clip, output, disclose_prompt=disclose_prompt, labels=labels, overwrite=force, progress=progress
+        )
     if json_out:
         print_json(done.to_json())
     else:

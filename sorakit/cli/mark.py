@@ -24,6 +24,12 @@ def mark(
     ] = "generated",
     tool: Annotated[str | None, typer.Option(help="Name of the tool that made the video.")] = None,
     tool_version: Annotated[str | None, typer.Option(help="That tool's version.")] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            help="Laws whose labels it shall bear, drawn and signed: `eu`, `cn`, `ca`, `ca-visible`."
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace OUTPUT if it exists.")] = False,
     json_out: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -43,6 +49,7 @@ def mark(
             output,
             source_type=SOURCE_NAMES[source_type],
             generation=made_by,
+            labels=labels,
             overwrite=force,
             progress=progress,
         )

@@ -21,7 +21,7 @@ class Credential:
     `signer_chain`: PEM of the active claim's signer and the certificates above it, for a trusted signer only.
     `soft_bindings`: (algorithm, value) of the active manifest. `store_sha256`: of the whole manifest store.
     `manifest_ids`: labels of all manifests in it, the active one included. `generation`: the kit's own
-    assertion, if the active manifest has one.
+    assertion, if the active manifest has one; `labels`: its statement of visible labels.
     """
 
     provenance: ProvenanceEvidence = field(default_factory=ProvenanceEvidence)
@@ -30,6 +30,7 @@ class Credential:
     manifest_ids: list[str] = field(default_factory=list)
     generation: dict[str, Any] | None = None
     signer_chain: list[str] = field(default_factory=list)
+    labels: dict[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON types; `from_json` gives the same credential back."""

@@ -18,6 +18,7 @@ from importlib.metadata import version
 from typing import Any, Literal
 
 from sorakit.errors import ProvenanceError
+from sorakit.provenance.labels import LABELS_ASSERTION
 from sorakit.provenance.softbinding import SoftBinding, fingerprint_binding, soft_binding
 from sorakit.types import Generation, SourceType
 
@@ -40,7 +41,7 @@ class ManifestSpec:
     `algorithm`: the invisible mark, both or neither. `prompt_digest`: from `prompts.prompt_digest`; the
     prompt itself goes in only with `disclose_prompt`. `parent_title`: how the source is called in public.
     `fingerprint`: (algorithm, base64) of the marked picture, so that a recovered manifest can be matched to
-    a video by anyone.
+    a video by anyone. `labels`: from `LabelPlan.assertion`, what was drawn for whom.
     """
 
     title: str
@@ -56,6 +57,7 @@ class ManifestSpec:
     provider: str = "sorakit"
     parent_title: str = "source video"
     fingerprint: SoftBinding | None = None
+    labels: dict[str, Any] | None = None
 
 
 def build_manifest(spec: ManifestSpec) -> dict[str, Any]:
@@ -84,6 +86,8 @@ def build_manifest(spec: ManifestSpec) -> dict[str, Any]:
         assertions.append(soft_binding(spec.algorithm, spec.payload_hex))
     if spec.fingerprint is not None:
         assertions.append(fingerprint_binding(*spec.fingerprint))
+    if spec.labels is not None:
+        assertions.append({"label": LABELS_ASSERTION, "created": True, "data": spec.labels})
     manifest: dict[str, Any] = {
         "claim_generator_info": [_agent()],
         "title": spec.title[:255],

@@ -33,6 +33,7 @@ from sorakit.provenance.form import FILE_TYPE, container_fault, file_type_hash
 from sorakit.provenance.ingredients import IngredientReader
 from sorakit.provenance.judge import Judgement, State, judge
 from sorakit.provenance.jumbf import make_active
+from sorakit.provenance.labels import LABELS_ASSERTION, read_declared
 from sorakit.provenance.manifest import GENERATION_LABEL
 from sorakit.provenance.media import CARRIES_C2PA, sniff
 from sorakit.provenance.softbinding import parse_soft_bindings
@@ -211,7 +212,8 @@ def _describe(
         soft_bindings=parse_soft_bindings(items(manifest.get("assertions"))),
         store_sha256=hashlib.sha256(store).hexdigest() if store else None,
         manifest_ids=[str(m)[:300] for m in list(manifests)[:1000]],
-        generation=_generation(manifest),
+        generation=_data_of(manifest, GENERATION_LABEL),
+        labels=read_declared(_data_of(manifest, LABELS_ASSERTION)),
         signer_chain=[c.public_bytes(pem).decode() for c in chain],
     )
 
@@ -229,9 +231,7 @@ def _list_facts(found: Judgement, trust: Trust) -> dict[str, Any] | None:
     }
 
 
-def _generation(manifest: dict[str, Any]) -> dict[str, Any] | None:
-    for assertion in items(manifest.get("assertions")):
-        if assertion.get("label") == GENERATION_LABEL and isinstance(assertion.get("data"), dict):
-            data: dict[str, Any] = assertion["data"]
-            return data
-    return None
+def _data_of(manifest: dict[str, Any], label: str) -> dict[str, Any] | None:
+    """The data of the first assertion with this label."""
+    found = (a.get("data") for a in items(manifest.get("assertions")) if a.get("label") == label)
+    return next((data for data in found if isinstance(data, dict)), None)

@@ -26,6 +26,7 @@ from sorakit.video._normal import Normaliser, display_matrix
 from sorakit.video._open import decode, decode_beside, open_video
 from sorakit.video._pipeline import run_stages
 from sorakit.video.probe import VideoInfo, describe
+from sorakit.video.stamp import Stamp, Stamper
 from sorakit.video.write import MIN_SECONDS, MIN_SIDE
 
 __all__ = ["TranscodeReport", "require_markable", "transcode"]
@@ -67,11 +68,13 @@ def transcode(
     settings: EncodeSettings | None = None,
     progress: Progress | None = None,
     metadata: dict[str, str] | None = None,
+    stamps: tuple[Stamp, ...] = (),
 ) -> TranscodeReport:
     """Re-encode `src` to `dst` as H.264 with its luma filtered.
 
     `make_luma` gets the description of the planes to come (its geometry is that of the stored planes, even
-    sides) and returns the filter. `metadata` adds container tags to those of the source. 8-bit sources become
+    sides) and returns the filter. `metadata` adds container tags to those of the source. `stamps`:
+    visible labels, drawn before the filter. 8-bit sources become
     yuv420p, deeper ones yuv420p10le; GIF, RGB and alpha (over black) become BT.709. `progress` is called in
     this thread.
 
@@ -89,7 +92,7 @@ def transcode(
     with open_video(src) as (container, stream):
         look = _examine(src)
         require_markable(look[0], src.name)
-        job = _Job(container, stream, look, make_luma, progress)
+        job = _Job(container, stream, look, make_luma, progress, stamps=stamps)
         with new_file(dst) as part:
             return job.run(part, settings or EncodeSettings(), metadata or {})
 
@@ -136,6 +139,8 @@ class _Job:
         look: tuple[VideoInfo, av.VideoFrame],
         make_luma: Callable[[VideoInfo], LumaFilter] | None,
         progress: Progress | None,
+        *,
+        stamps: tuple[Stamp, ...],
     ) -> None:
         info, first = look
         self._container, self._stream, self._info = container, stream, info
@@ -143,6 +148,7 @@ class _Job:
         self._first = first
         even = replace(info.geometry, width=self._normalise.width, height=self._normalise.height)
         self._mark = Marker(make_luma(replace(info, geometry=even)) if make_luma else None)
+        self._stamp = Stamper(stamps, even, display_matrix(first))
         self._progress = progress
         self._told = 0.0
         self._times = _Times(info, self._origin())
@@ -220,7 +226,11 @@ class _Job:
             yield item
 
     def _work(self, item: _Item) -> _Item:
-        return item if isinstance(item, Packet) else self._mark(self._normalise(item))
+        if isinstance(item, Packet):
+            return item
+        frame = self._normalise(item)
+        seconds = float(self._times.since_start(frame.pts or 0))
+        return self._mark(self._stamp(frame, seconds))
 
     def _tell(self, pts: int) -> None:
         if self._progress is None or self._info.duration <= 0:
@@ -246,6 +256,10 @@ class _Times:
     def end(self) -> int:
         """Ticks from the first frame's start to the last one's end."""
         return 0 if self._last is None else self._last + self._duration - self._first
+
+    def since_start(self, stamp: int) -> Fraction:
+        """Seconds from the first frame to a stamped time."""
+        return (stamp - self._first) * self._base
 
     def finish(self, stream: VideoStream) -> int:
         """The tick at which the track ends: where the source says, if that is after the last frame began."""

@@ -19,6 +19,7 @@ from sorakit.video._encode import Encoder, EncodeSettings, Look, container_of, n
 from sorakit.video._mark import Marker
 from sorakit.video._pipeline import run_stages
 from sorakit.video.convert import rgb_to_frame
+from sorakit.video.stamp import Stamp, Stamper
 
 __all__ = ["MIN_SECONDS", "MIN_SIDE", "EncodeSettings", "enlarge", "geometry_of_clip", "write_clip"]
 
@@ -42,12 +43,14 @@ def write_clip(
     settings: EncodeSettings | None = None,
     progress: Progress | None = None,
     metadata: dict[str, str] | None = None,
+    stamps: tuple[Stamp, ...] = (),
 ) -> float | None:
     """Encode a clip; returns the luma PSNR between filtered and unfiltered planes, dB (None without filter).
 
     `luma` is called with each `uint8 (H, W)` plane in order, H and W as `geometry_of_clip` says: odd sides
-    are padded by repeating the last row or column. `metadata`: container tags, any names. The file appears
-    when it is whole. Raises `UsageError` (suffix), `OutputError` (cannot be written).
+    are padded by repeating the last row or column. `metadata`: container tags, any names. `stamps`: visible
+    labels, drawn before the filter sees the plane. The file appears when it is whole. Raises `UsageError`
+    (suffix; no room for a label), `OutputError` (cannot be written).
 
     >>> write_clip(clip, "out.mp4", settings=EncodeSettings(crf=23))  # doctest: +SKIP
     """
@@ -57,6 +60,10 @@ def write_clip(
     step = 1 / clip.fps
     look = Look(geometry.width, geometry.height, "yuv420p", clip.fps, time_base=step)
     marker, done, total = Marker(luma), 0, len(clip.frames)
+    stamper = Stamper(stamps, geometry)
+
+    def work(frame: av.VideoFrame) -> av.VideoFrame:
+        return marker(stamper(frame, float((frame.pts or 0) * step)))
 
     def sink(frame: av.VideoFrame) -> None:
         nonlocal done
@@ -67,7 +74,7 @@ def write_clip(
 
     with new_file(path) as part, Encoder(part, look, settings, metadata or {}) as encoder:
         encoder.begin()
-        run_stages(_frames(clip, geometry), marker, sink)
+        run_stages(_frames(clip, geometry), work, sink)
         encoder.finish(total)
     return marker.psnr
 

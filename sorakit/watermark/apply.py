@@ -11,6 +11,7 @@ from typing import Any
 from sorakit.types import LumaFilter, Progress
 from sorakit.video.probe import VideoInfo, probe
 from sorakit.video.read import read_luma
+from sorakit.video.stamp import Stamp
 from sorakit.video.transcode import require_markable, transcode
 from sorakit.video.write import EncodeSettings
 from sorakit.watermark.video import FRAMES_WANTED, VideoWatermark
@@ -25,7 +26,7 @@ def existing_payload(path: Path) -> int | None:
 
 
 def mark_file_task(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
-    """Transcode `src` to `dst` with the mark on its luma plane; audio and frame times stay as they are."""
+    """Transcode `src` to `dst` with visible labels, then the mark; audio and frame times stay as they are."""
     src, dst = Path(request["src"]), Path(request["dst"])
     progress("look for a mark", 0.0)
     require_markable(probe(src), src.name)  # before any search in its pixels
@@ -42,6 +43,7 @@ def mark_file_task(request: dict[str, Any], progress: Progress) -> dict[str, Any
         settings=EncodeSettings(crf=request["crf"], preset=request["preset"]),
         progress=progress,
         metadata=request["metadata"],
+        stamps=tuple(Stamp.from_json(s) for s in request.get("stamps", ())),
     )
     return {
         "payload": f"{payload:016x}",

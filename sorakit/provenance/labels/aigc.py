@@ -2,6 +2,7 @@
 
 In: who produced which content. Out: the JSON text that stands in the container's metadata, and back.
 A label is easily removed and easily forged; it is written because the law asks for it and read as a hint.
+A file that carries a label already keeps it: who marks it then enters as the one that propagates it.
 """
 
 import json
@@ -22,19 +23,26 @@ _FIELDS = (
 )
 _MAX_LABEL = 8192
 
+LABELS = ("1", "2", "3")
+"""AI-generated; possibly; suspected to be."""
 
-def aigc_label(producer: str, produce_id: str) -> dict[str, str]:
+
+def aigc_label(producer: str, produce_id: str, *, earlier: Mapping[str, Any] | None = None) -> dict[str, str]:
     """Container metadata that says "this is generated" (Label 1).
+
+    `earlier`: the label that the file carries already, from `read_aigc`. Its producer, id and codes stay, and
+    `producer` and `produce_id` become the propagator's; without a producer it is no label to keep.
 
     >>> aigc_label("sorakit", "0123")["AIGC"][:12]
     '{"Label":"1"'
     """
-    values = dict.fromkeys(_FIELDS, "") | {
-        "Label": "1",
-        "ContentProducer": producer,
-        "ProduceID": produce_id,
-    }
-    return {AIGC_KEY: json.dumps(values, separators=(",", ":"))}
+    values = dict.fromkeys(_FIELDS, "")
+    if earlier and earlier.get("Label") in LABELS and earlier.get("ContentProducer"):
+        values |= {k: str(v) for k, v in earlier.items() if k in _FIELDS}
+        values |= {"ContentPropagator": producer, "PropagateID": produce_id}
+    else:
+        values |= {"Label": "1", "ContentProducer": producer, "ProduceID": produce_id}
+    return {AIGC_KEY: json.dumps(values, separators=(",", ":"), ensure_ascii=False)}
 
 
 def read_aigc(metadata: Mapping[str, str]) -> dict[str, Any] | None:
