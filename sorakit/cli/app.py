@@ -9,6 +9,7 @@ import typer
 
 from sorakit import __version__
 from sorakit.cli import (
+    attack,
     bench,
     check,
     demo,
@@ -39,6 +40,7 @@ app.command()(extend.extend)
 app.command()(mark.mark)
 app.command()(check.check)
 app.command()(serve.serve)
+app.command()(attack.attack)
 app.command()(demo.demo)
 app.command()(doctor.doctor)
 app.add_typer(bench.app, name="bench")

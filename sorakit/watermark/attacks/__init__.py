@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sorakit.errors import UsageError
+from sorakit.types import Progress
 from sorakit.video._encode import new_file
 from sorakit.watermark.attacks import (
     chains,
@@ -30,7 +31,7 @@ from sorakit.watermark.attacks import (
 from sorakit.watermark.attacks.base import FAMILIES, Attack, Job, Strength
 from sorakit.watermark.attacks.files import flip_byte
 
-__all__ = ["ATTACKS", "FAMILIES", "Attack", "Job", "Strength", "apply", "flip_byte", "register"]
+__all__ = ["ATTACKS", "FAMILIES", "Attack", "Job", "Strength", "apply", "flip_byte", "register", "require"]
 
 _MODULES = (
     files, codecs, scale, crop, reframe, geometry, colour, filters, noise, overlay, timing, palette, chains,
@@ -51,6 +52,28 @@ def register(attack: Attack) -> None:
     ATTACKS[attack.name] = attack
 
 
+def require(name: str, strength: float | None, seed: int, others: Sequence[Path]) -> Attack:
+    """The attack of that name, if it can be asked for this way; else `UsageError`.
+
+    >>> require("mirror", None, 0, ()).family
+    'geometry'
+    """
+    if name not in ATTACKS:
+        raise UsageError(f"`name` must be one of {', '.join(ATTACKS)}, got {name!r}")
+    attack = ATTACKS[name]
+    if not 0 <= seed < MAX_SEED:
+        raise UsageError(f"`seed` must be 0 to 2^53 - 1, got {seed}")
+    if len(others) < attack.needs_others:
+        raise UsageError(
+            f"{name} needs {attack.needs_others} more video(s), got {len(others)}: {attack.others}"
+        )
+    if strength is not None and attack.strength is None:
+        raise UsageError(f"{name} has no strength to turn, got {strength:g}; leave it out")
+    if attack.strength is not None:
+        attack.strength.checked(strength)
+    return attack
+
+
 def apply(
     name: str,
     src: Path,
@@ -59,6 +82,7 @@ def apply(
     seed: int = 0,
     *,
     others: Sequence[Path] = (),
+    progress: Progress | None = None,
 ) -> None:
     """Attack file `src`, writing `dst` (an .mp4; `gif` also writes .gif), whole or not at all.
 
@@ -68,20 +92,10 @@ def apply(
 
     >>> apply("h264_crf28", Path("marked.mp4"), Path("attacked.mp4"), strength=30)  # doctest: +SKIP
     """
-    if name not in ATTACKS:
-        raise UsageError(f"`name` must be one of {', '.join(ATTACKS)}, got {name!r}")
-    attack = ATTACKS[name]
+    attack = require(name, strength, seed, others)
     if dst.exists() and src.exists() and src.samefile(dst):
         raise UsageError(f"`dst` must differ from `src`, got {dst}; attacks never overwrite their source")
-    if not 0 <= seed < MAX_SEED:
-        raise UsageError(f"`seed` must be 0 to 2^53 - 1, got {seed}")
-    if len(others) < attack.needs_others:
-        raise UsageError(
-            f"{name} needs {attack.needs_others} more video(s), got {len(others)}: {attack.others}"
-        )
-    if strength is not None and attack.strength is None:
-        raise UsageError(f"{name} has no strength to turn, got {strength:g}; leave it out")
     turned = 0.0 if attack.strength is None else attack.strength.checked(strength)
     with new_file(dst) as part:
-        job = Job(name, src, part, turned, seed, tuple(others))
+        job = Job(name, src, part, turned, seed, tuple(others), progress)
         attack.run(job)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from sorakit.errors import UsageError
+from sorakit.types import Progress
 
 __all__ = ["FAMILIES", "Attack", "Job", "Strength"]
 
@@ -57,6 +58,7 @@ class Job:
     strength: float = 0.0
     seed: int = 0
     others: tuple[Path, ...] = ()
+    progress: Progress | None = None
 
     def rng(self) -> np.random.Generator:
         """A fresh generator: equal for equal name and seed."""

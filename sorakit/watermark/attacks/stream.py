@@ -115,10 +115,13 @@ def encode(stream: Stream, job: Job, quality: float, codec: Codec = H264) -> Non
     """Write `stream` to `job.dst`; a missing picture leaves a gap in time. Raises `UnsupportedError`."""
     _quiet(codec.library)
     rate, step = stream.rate, 1 / stream.rate
+    total = max(1.0, probe(job.src).duration * float(rate)) if job.progress else 1.0
     with av.open(str(job.dst), "w") as target:
         target.metadata["comment"] = comment(job.name)
         track: Any = None
         for index, picture in enumerate(stream.frames):
+            if job.progress is not None and index % 16 == 0:
+                job.progress(job.name, min(1.0, index / total))
             if picture is None:
                 continue
             frame = picture if isinstance(picture, av.VideoFrame) else rgb_to_frame(even(picture))

@@ -1,0 +1,1 @@
+"""Measure how robust marks are: attacks on files, and schemes against attacks over many clips."""
