@@ -5,7 +5,7 @@ Environment variables with the prefix `SORAKIT_` override the defaults (`SORAKIT
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from platformdirs import user_data_path
 from pydantic import BaseModel, Field, ValidationError
@@ -48,6 +48,13 @@ class Settings(BaseSettings):
     provider: str = Field(
         "sorakit", min_length=1, max_length=100, description="who publishes, as marks name it"
     )
+
+    signing_cert: Path | None = Field(None, description="PEM certificate chain of the signer, leaf first")
+    signing_key: Path | None = Field(None, description="its PKCS#8 key, mode 0600")
+    signer: str | None = Field(None, description="a signer in code: `module:attribute`, or an entry point")
+    tsa_url: str | None = Field(None, description="RFC 3161 time-stamping service; none is asked without it")
+    tsa_policy: Literal["off", "best_effort", "required"] = "best_effort"
+    tsa_timeout: float = Field(10, gt=0, le=300, description="seconds for a time stamp, all in all")
 
     if not TYPE_CHECKING:  # type checkers keep the signature that pydantic generates
 

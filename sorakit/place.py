@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sorakit.errors import OutputError, UsageError
-from sorakit.provenance.sign import SIGNABLE
+from sorakit.provenance.session import EMBEDS, from_signer
 from sorakit.types import Clip
 
 __all__ = ["check_output", "in_place", "move", "workplace"]
@@ -24,8 +24,8 @@ _STALE_SECONDS = 24 * 3600
 
 def check_output(output: Path, *, overwrite: bool, source: Clip | Path | None = None) -> None:
     """Refuse an output that could not be written at the end, before any work is done."""
-    if output.suffix.lower() not in SIGNABLE:
-        raise UsageError(f"`output` must end in {', '.join(SIGNABLE)}, got {output.name}")
+    if output.suffix.lower() not in EMBEDS:
+        raise UsageError(f"`output` must end in {', '.join(EMBEDS)}, got {output.name}")
     if not output.parent.is_dir():
         raise OutputError(f"the folder {output.parent} does not exist; make it first")
     if not os.access(output.parent, os.W_OK):
@@ -51,6 +51,8 @@ def workplace(output: Path) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix=_WORK, dir=output.parent) as folder:
             yield Path(folder)
     except OSError as e:
+        if from_signer(e):
+            raise
         raise OutputError(
             f"cannot write {output}: {e.strerror or e}; check free space and permissions"
         ) from e

@@ -9,6 +9,8 @@ an output file is always whole and registered; a failure that Python sees also l
 import hashlib
 import math
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,11 +20,10 @@ import cv2
 from sorakit.config import Settings
 from sorakit.errors import OutputError, ProvenanceError, WatermarkError
 from sorakit.place import check_output, in_place, move, workplace
-from sorakit.provenance.keys import load_identity
 from sorakit.provenance.labels import LabelPlan, aigc_label, parse_schemes, plan_labels, read_aigc
 from sorakit.provenance.manifest import ManifestSpec, build_manifest
 from sorakit.provenance.prompts import prompt_digest
-from sorakit.provenance.sign import sign
+from sorakit.provenance.sign import SigningSession, signing_session
 from sorakit.provenance.trust import Trust
 from sorakit.provenance.verify import Credential, read_credential
 from sorakit.registry.fingerprint import Fingerprint, fingerprint
@@ -85,12 +86,15 @@ def publish(
     labels: str | None = None,
     overwrite: bool = False,
     settings: Settings | None = None,
+    session: SigningSession | None = None,
     progress: Progress | None = None,
 ) -> Published:
     """Mark, sign and register `source`, and put it at `output` in one atomic step.
 
     `source_type` and `generation` say what a *file* is and what made it; a `Clip` brings its own.
     `labels`: laws whose visible labels it shall bear (`"eu,cn,ca"`), None: as the settings say.
+    `session`: the signer of many files, from `signing_session`; else the settings' signer is opened for this
+    one.
     Raises one of the kit's errors; then no output file and no registry row exist.
 
     >>> publish(Path("clip.mp4"), Path("marked.mp4"))  # doctest: +SKIP
@@ -100,9 +104,8 @@ def publish(
     report = progress or (lambda step, share: None)
     check_output(output, overwrite=overwrite, source=source)
     check_labels(None, settings)
-    identity = load_identity(settings.keys_dir)
     unique_id = str(uuid.uuid4())
-    with workplace(output) as work:
+    with _session(session, settings) as signing, workplace(output) as work:
         marked_path, signed = work / f"marked{output.suffix}", work / f"signed{output.suffix}"
         report("mark", 0.0)
         if isinstance(source, Clip):
@@ -132,17 +135,34 @@ def publish(
             labels=plan.assertion(marked.duration, marked.kept_label),
         )
         picture = _thumbnail(marked_path)
-        store = sign(marked_path, signed, build_manifest(spec), identity, thumbnail=picture, parent=parent)
+        sources = () if parent is None else (parent,)
+        done = signing.sign(marked_path, signed, build_manifest(spec), thumbnail=picture, ingredients=sources)
         report("read the credential", 0.0)
         credential = _must_verify(signed, marked.payload)
-        record = _record(spec, credential, store, seen, signed)
+        record = _record(spec, credential, done.store, seen, signed)
         marked_path.unlink()
         _register_and_rename(
             record, signed, output, settings, report, labels=spec.labels, overwrite=overwrite
         )
     return Published(
-        output, record.file_sha256, record.manifest_id, marked.payload, marked.psnr, marked.notes
+        output,
+        record.file_sha256,
+        record.manifest_id,
+        marked.payload,
+        marked.psnr,
+        marked.notes + done.notes,
     )
+
+
+@contextmanager
+def _session(session: SigningSession | None, settings: Settings) -> Iterator[SigningSession]:
+    """The given session, which stays open, or one for a single file."""
+    if session is not None:
+        yield session
+        return
+    # `_must_verify` reads the signed file again as a stranger: no need to hash it once more before that.
+    with signing_session(settings, check_hash=False) as own:
+        yield own
 
 
 def check_labels(labels: str | None, settings: Settings | None = None) -> tuple[str, ...]:

@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from sorakit.cli.ui import console, print_json, progress_bar
+from sorakit.cli.signing import Cert, Key, Signer, Tsa, TsaPolicy, signing_settings
+from sorakit.cli.ui import console, one_line, print_json, progress_bar
 from sorakit.model_info import model_folder
 from sorakit.types import Clip, Progress
 
@@ -44,6 +45,11 @@ def extend(
             help="Laws whose labels it shall bear, drawn and signed: `eu`, `cn`, `ca`, `ca-visible`."
         ),
     ] = None,
+    cert: Cert = None,
+    key: Key = None,
+    signer: Signer = None,
+    tsa: Tsa = None,
+    tsa_policy: TsaPolicy = None,
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace OUTPUT if it exists.")] = False,
     json_out: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -55,13 +61,13 @@ def extend(
     [bold]Example:[/]  sorakit extend red.mp4 "a big red circle orbits on a navy background" -o long.mp4
     --seconds 60
     """
-    from sorakit.config import Settings  # noqa: PLC0415 - keeps `--help` quick
-    from sorakit.publish import check_labels, check_output, publish  # noqa: PLC0415
+    from sorakit.publish import check_labels, check_output, publish  # noqa: PLC0415 - keeps `--help` quick
     from sorakit.video.guard import prescan  # noqa: PLC0415
 
     check_output(output, overwrite=force, source=source)
     check_labels(labels)
-    prescan(source, Settings().limits)  # before seconds go into loading a model
+    about_signing = signing_settings(cert, key, signer, tsa, tsa_policy)
+    prescan(source, about_signing.limits)  # before seconds go into loading a model
     with progress_bar(f"extending {source.name}", quiet=json_out) as progress:
         settings: dict[str, object] = {"steps": steps, "guidance": guidance, "device": device}
         task: dict[str, object] = {
@@ -72,8 +78,16 @@ def extend(
         }
         clip = _made(source, prompt, model, settings, task, progress)
         done = publish(
-            clip, output, disclose_prompt=disclose_prompt, labels=labels, overwrite=force, progress=progress
+            clip,
+            output,
+            disclose_prompt=disclose_prompt,
+            labels=labels,
+            overwrite=force,
+            settings=about_signing,
+            progress=progress,
         )
+    for note in done.notes:
+        console.print(f"note: {one_line(note)}", markup=False)
     if json_out:
         print_json(done.to_json())
     else:

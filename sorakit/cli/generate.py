@@ -5,7 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from sorakit.cli.ui import console, print_json, progress_bar
+from sorakit.cli.signing import Cert, Key, Signer, Tsa, TsaPolicy, signing_settings
+from sorakit.cli.ui import console, one_line, print_json, progress_bar
 from sorakit.errors import UsageError
 from sorakit.model_info import model_folder
 from sorakit.types import Clip, Progress
@@ -49,6 +50,11 @@ def generate(
             help="Laws whose labels it shall bear, drawn and signed: `eu`, `cn`, `ca`, `ca-visible`."
         ),
     ] = None,
+    cert: Cert = None,
+    key: Key = None,
+    signer: Signer = None,
+    tsa: Tsa = None,
+    tsa_policy: TsaPolicy = None,
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace OUTPUT if it exists.")] = False,
     json_out: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -68,6 +74,7 @@ def generate(
 
     check_output(output, overwrite=force)
     check_labels(labels)
+    settings = signing_settings(cert, key, signer, tsa, tsa_policy)
     asked: dict[str, Any] = {
         "seed": seed, "steps": steps, "guidance": guidance, "frames": frames, "fps": fps,
         "height": height or size, "width": width or size,
@@ -85,8 +92,16 @@ def generate(
             wanted = asked | foreign | {"image": image}
             clip = _foreign(prompt, wanted, model, loading | {"device": device}, progress)
         done = publish(
-            clip, output, disclose_prompt=disclose_prompt, labels=labels, overwrite=force, progress=progress
+            clip,
+            output,
+            disclose_prompt=disclose_prompt,
+            labels=labels,
+            overwrite=force,
+            settings=settings,
+            progress=progress,
         )
+    for note in done.notes:
+        console.print(f"note: {one_line(note)}", markup=False)
     if json_out:
         print_json(done.to_json())
     else:

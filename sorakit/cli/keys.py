@@ -1,10 +1,11 @@
 """`sorakit keys`: the identity that signs."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
-from sorakit.cli.ui import console, print_json
+from sorakit.cli.ui import console, one_line, print_json
 
 app = typer.Typer(no_args_is_help=True, help="The signing identity of this user.")
 
@@ -29,22 +30,42 @@ def dev(
 
 @app.command()
 def show(json_out: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
-    """Show which identity signs; never the key itself.
+    """Show which identity signs: certificate, usages, validity, fingerprint; never the key itself.
 
     [bold]Example:[/]  sorakit keys show --json
     """
     from sorakit.config import Settings  # noqa: PLC0415
-    from sorakit.provenance.keys import load_identity  # noqa: PLC0415
+    from sorakit.provenance.chain import describe, load_chain  # noqa: PLC0415
+    from sorakit.provenance.signers import resolve_signer  # noqa: PLC0415
 
-    identity = load_identity(Settings().keys_dir)
-    facts = {
-        "subject": identity.subject,
-        "not_after": identity.not_after.isoformat(),
-        "development": identity.development,
-        "algorithm": identity.algorithm,
-    }
+    signer = resolve_signer(Settings())
+    facts = describe(load_chain(signer.chain_pem, "the signer"))
+    _print(facts | {"development": signer.development, "algorithm": signer.algorithm}, json_out)
+
+
+@app.command()
+def check(
+    cert: Annotated[Path, typer.Argument(help="PEM certificate chain, signer first.", metavar="CERT")],
+    key: Annotated[Path, typer.Argument(help="Its private key: PKCS#8, mode 0600.", metavar="KEY")],
+    json_out: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Say whether a certificate chain and its key can sign, before anything is signed.
+
+    [bold]Example:[/]  sorakit keys check chain.pem key.pem
+    """
+    from sorakit.provenance.chain import describe, load_chain  # noqa: PLC0415
+    from sorakit.provenance.signers import identity_from_pem, sign_with  # noqa: PLC0415
+
+    identity = identity_from_pem(cert, key)
+    sign_with(identity, b"sorakit keys check")  # raises unless key and certificate work together
+    facts = describe(load_chain(identity.chain_pem, str(cert)))
+    _print(facts | {"algorithm": identity.algorithm, "usable": True}, json_out)
+
+
+def _print(facts: dict[str, Any], json_out: bool) -> None:
     if json_out:
         print_json(facts)
-    else:
-        for name, value in facts.items():
-            console.print(f"{name:12} {value}", markup=False)
+        return
+    for name, value in facts.items():
+        text = ", ".join(map(str, value)) if isinstance(value, list) else value
+        console.print(f"{name:20} {one_line(text)}", markup=False)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from sorakit.cli.signing import Cert, Key, Signer, Tsa, TsaPolicy, signing_settings
 from sorakit.cli.ui import console, one_line, print_json, progress_bar
 from sorakit.types import SourceType
 
@@ -30,18 +31,26 @@ def mark(
             help="Laws whose labels it shall bear, drawn and signed: `eu`, `cn`, `ca`, `ca-visible`."
         ),
     ] = None,
+    cert: Cert = None,
+    key: Key = None,
+    signer: Signer = None,
+    tsa: Tsa = None,
+    tsa_policy: TsaPolicy = None,
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace OUTPUT if it exists.")] = False,
     json_out: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Watermark, sign and register a video file; audio and frame times stay as they are.
 
     [bold]Example:[/]  sorakit mark clip.mp4 -o clip-marked.mp4 --tool "Some Generator"
+
+    [bold]Example:[/]  sorakit mark clip.mp4 -o out.mp4 --cert chain.pem --key key.pem --tsa http://tsa.example
     """
     if source_type not in SOURCE_NAMES:
         raise typer.BadParameter(f"must be one of {', '.join(SOURCE_NAMES)}, got {source_type!r}")
     from sorakit.publish import publish  # noqa: PLC0415 - keeps `--help` quick
     from sorakit.types import Generation  # noqa: PLC0415
 
+    settings = signing_settings(cert, key, signer, tsa, tsa_policy)
     made_by = Generation(tool, tool_version or "unknown") if tool else None
     with progress_bar(f"marking {source.name}", quiet=json_out) as progress:
         done = publish(
@@ -51,6 +60,7 @@ def mark(
             generation=made_by,
             labels=labels,
             overwrite=force,
+            settings=settings,
             progress=progress,
         )
     for note in done.notes:

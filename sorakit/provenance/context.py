@@ -17,8 +17,8 @@ STAMP_LIST = "sorakit:stamps"
 NAME_LIST = "sorakit:names"
 
 
-def safe_context(trust: Trust | None = None) -> Context:
-    """A context without network access that checks the content hash after signing and hashes `free` boxes."""
+def safe_context(trust: Trust | None = None, *, check_hash: bool = True) -> Context:
+    """A context without network access that hashes `free` boxes and, with `check_hash`, reads back."""
     trust = trust or Trust()
     anchors = [
         {"trust_anchors": "\n".join(pems), "trust_uri": f"{uri}:{name}".rstrip(":"), "trust_kind": kind}
@@ -31,7 +31,7 @@ def safe_context(trust: Trust | None = None) -> Context:
     ]
     settings: dict[str, Any] = {
         "trust": {"anchors": anchors, "trust_config": "\n".join(CLAIM_EKUS) + "\n"},
-        "verify": {"remote_manifest_fetch": False, "verify_after_sign_hash": True, "ocsp_fetch": False},
+        "verify": {"remote_manifest_fetch": False, "verify_after_sign_hash": check_hash, "ocsp_fetch": False},
         "core": {"allowed_network_hosts": [], "backing_store_memory_threshold_in_mb": 16},
         "builder": {
             "bmff_hash_exclude_free_and_skip_boxes": False,

@@ -27,12 +27,13 @@ def private_dir(path: Path) -> Path:
     return path
 
 
-def read_private(path: Path) -> bytes:
-    """The bytes of a file with no access for group and others; symbolic links are not followed."""
+def read_private(path: Path, *, follow: bool = False) -> bytes:
+    """The bytes of a file with no access for group and others; links are followed only with `follow`."""
     try:
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+        handle = os.open(path, os.O_RDONLY | (0 if follow else getattr(os, "O_NOFOLLOW", 0)))
     except OSError as e:
-        raise IdentityError(f"cannot open {path}: {e.strerror}; create it with: sorakit keys dev") from e
+        advice = "" if follow else "; create it with: sorakit keys dev"
+        raise IdentityError(f"cannot open {path}: {e.strerror}{advice}") from e
     with os.fdopen(handle, "rb") as f:
         state = os.fstat(f.fileno())
         if not stat.S_ISREG(state.st_mode):

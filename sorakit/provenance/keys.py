@@ -1,4 +1,4 @@
-"""The signing identity: an ES256 key with its certificate chain, or a development stand-in for one.
+"""The signing identity: a key with its certificate chain, or a development stand-in for one.
 
 In: the key folder. Out: an `Identity` for `sign`, and the development root for `--trust dev`.
 X.509 profile: C2PA 2.4, section 14.5 (leaf with digitalSignature, one extended key usage, no CA).
@@ -10,16 +10,17 @@ as 1.3.6.1.4.1.62558.2.1, which belongs to certificates of the C2PA conformance 
 Certificates carry no user or host name.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from sorakit.errors import IdentityError
+from sorakit.provenance.chain import algorithm_of, check_chain, check_pair, load_chain, load_key, pem_of
 from sorakit.provenance.files import read_private, write_private
 
 __all__ = ["DEV_FILE", "OWN_FILE", "Identity", "create_dev_identity", "dev_anchor", "load_identity"]
@@ -28,7 +29,7 @@ DEV_FILE = "dev-identity.pem"
 """Key, leaf and root of the development identity, in one file so that it is replaced as a whole."""
 
 OWN_FILE = "identity.pem"
-"""A real identity that the user installs: PKCS#8 P-256 key, leaf, then intermediates. It goes first."""
+"""A real identity that the user installs: PKCS#8 key, leaf, then intermediates. It goes first."""
 
 DEV_NAME = "NOT TRUSTED - DEV"
 DOCUMENT_SIGNING = x509.ObjectIdentifier("1.3.6.1.5.5.7.3.36")
@@ -68,11 +69,9 @@ def create_dev_identity(keys_dir: Path, *, days: int = DEV_DAYS, force: bool = F
     root_key, leaf_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     root = _certificate("root", root_key.public_key(), root_key, days + 1, ca=True)
     leaf = _certificate("signer", leaf_key.public_key(), root_key, days, ca=False)
-    key_pem = leaf_key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    key_pem = pem_of(leaf_key)
     try:
-        write_private(path, key_pem + _pem(leaf) + _pem(root), force=force)
+        write_private(path, key_pem + pem_of(leaf) + pem_of(root), force=force)
     except FileExistsError as e:
         raise IdentityError(
             f"a development identity exists already: {path}; keep it, or replace it with: "
@@ -85,31 +84,19 @@ def load_identity(keys_dir: Path) -> Identity:
     """The user's own identity if there is one, else the development identity.
 
     Raises `IdentityError` when there is none, when others could read it, when key and certificate do not
-    belong together, or when the certificate is not valid today.
+    belong together, or when C2PA would not let the certificate sign today (`chain.check_chain`).
     """
     own = keys_dir / OWN_FILE
     path = own if own.exists() else keys_dir / DEV_FILE
     if not path.exists():
         raise IdentityError(f"no signing identity in {keys_dir}; create one with: sorakit keys dev")
     data = read_private(path)
-    development = path.name == DEV_FILE
-    try:
-        chain = x509.load_pem_x509_certificates(data)
-        key = serialization.load_pem_private_key(data[data.index(b"-----BEGIN PRIVATE KEY") :], None)
-    except ValueError as e:
-        raise IdentityError(
-            f"{path} must hold an unencrypted PKCS#8 private key and its certificate chain in PEM: {e}"
-        ) from e
-    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise IdentityError(f"the signing key must be ECDSA P-256 (ES256), got another kind in {path}")
-    if chain[0].public_key() != key.public_key():
-        raise IdentityError(f"the first certificate in {path} does not belong to its private key")
-    if len(chain) > 1 and chain[-1].subject == chain[-1].issuer:
-        chain = chain[:-1]  # a root is the verifier's to bring
-    key_pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return _valid_today(_identity(key_pem, chain, development=development), chain[0], path)
+    key, chain = load_key(data, str(path)), load_chain(data, str(path))
+    check_pair(chain, key, str(path))
+    algorithm = algorithm_of(chain[0].public_key(), str(path))
+    check_chain(chain, algorithm, str(path))
+    identity = _identity(pem_of(key), chain, development=path.name == DEV_FILE)
+    return replace(identity, algorithm=algorithm)
 
 
 def dev_anchor(keys_dir: Path) -> bytes | None:
@@ -117,7 +104,7 @@ def dev_anchor(keys_dir: Path) -> bytes | None:
     path = keys_dir / DEV_FILE
     if not path.exists():
         return None
-    return _pem(x509.load_pem_x509_certificates(read_private(path))[-1])
+    return pem_of(x509.load_pem_x509_certificates(read_private(path))[-1])
 
 
 def _keep_old_root(keys_dir: Path, force: bool) -> None:
@@ -127,33 +114,14 @@ def _keep_old_root(keys_dir: Path, force: bool) -> None:
     write_private(keys_dir / f"dev-root-{serial}.pem", old, force=True)
 
 
-def _valid_today(identity: Identity, leaf: x509.Certificate, path: Path) -> Identity:
-    now = datetime.now(UTC)
-    if now > leaf.not_valid_after_utc:
-        raise IdentityError(
-            f"the signing certificate in {path} expired on {leaf.not_valid_after_utc:%Y-%m-%d}; "
-            + ("renew it with: sorakit keys dev --force" if identity.development else "install a new one")
-        )
-    if now < leaf.not_valid_before_utc:
-        raise IdentityError(
-            f"the signing certificate in {path} is valid only from {leaf.not_valid_before_utc:%Y-%m-%d}; "
-            "check this machine's clock"
-        )
-    return identity
-
-
 def _identity(key_pem: bytes, chain: list[x509.Certificate], *, development: bool) -> Identity:
     return Identity(
-        chain_pem=b"".join(map(_pem, chain)),
+        chain_pem=b"".join(map(pem_of, chain)),
         key_pem=key_pem,
         subject=chain[0].subject.rfc4514_string(),
         not_after=chain[0].not_valid_after_utc,
         development=development,
     )
-
-
-def _pem(certificate: x509.Certificate) -> bytes:
-    return certificate.public_bytes(serialization.Encoding.PEM)
 
 
 def _certificate(

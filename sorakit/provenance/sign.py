@@ -1,129 +1,96 @@
-"""Sign a finished video: embed the C2PA manifest store, or leave nothing behind.
+"""Sign finished videos: one, many over threads, or with the signer that the settings name.
 
-In: an MP4, MOV or M4V, a definition from `build_manifest`, an identity. Out: the signed file and the bytes
-of its manifest store (for the registry). C2PA 2.4 through c2pa-python.
+In: videos, definitions from `build_manifest`, a signer. Out: signed files and their manifest stores. The work
+is `session.SigningSession`'s.
 """
 
-import io
-import json
 import os
-import secrets
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
-from c2pa import Builder, C2paError, C2paSignerInfo, Context, Reader, Signer
+from sorakit.provenance.session import EMBEDS, SIGNABLE, SignedFile, SigningSession
+from sorakit.provenance.signers import Signer, check_signer, resolve_signer
+from sorakit.provenance.stamps import Stamping
 
-from sorakit.errors import OutputError, ProvenanceError, UsageError
-from sorakit.provenance.context import safe_context
-from sorakit.provenance.form import file_type_assertion
-from sorakit.provenance.keys import Identity
-from sorakit.provenance.media import sniff
+if TYPE_CHECKING:
+    from sorakit.config import Settings
 
-__all__ = ["SIGNABLE", "sign"]
+__all__ = [
+    "EMBEDS", "SIGNABLE", "SignedFile", "SigningJob", "SigningSession",
+    "sign", "sign_many", "signing_session",
+]  # fmt: skip
 
-SIGNABLE = {".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/quicktime"}
-MAX_THUMBNAIL = 1 << 20
-THUMBNAIL = "thumbnail.jpg"
+
+@dataclass(frozen=True, slots=True)
+class SigningJob:
+    """The arguments of one `SigningSession.sign`."""
+
+    src: Path
+    dst: Path
+    manifest: dict[str, Any]
+    thumbnail: bytes | None = None
+    ingredients: Sequence[Path] = ()
+
+
+def signing_session(settings: "Settings", *, check_hash: bool = True) -> SigningSession:
+    """The settings' signer and time-stamping service, for any number of files.
+
+    Raises `IdentityError` or `UsageError` for a signer that cannot sign.
+
+    >>> with signing_session(Settings()) as session:  # doctest: +SKIP
+    ...     for clip in clips:
+    ...         publish(clip, clip.with_suffix(".mp4"), session=session)
+    """
+    stamping = None
+    if settings.tsa_url is not None:
+        stamping = Stamping(settings.tsa_url, settings.tsa_policy, settings.tsa_timeout)
+    return SigningSession(resolve_signer(settings), stamping=stamping, check_hash=check_hash)
 
 
 def sign(
     src: Path,
     dst: Path,
     manifest: dict[str, Any],
-    identity: Identity,
+    signer: Signer,
     *,
     thumbnail: bytes | None = None,
     parent: Path | None = None,
+    stamping: Stamping | None = None,
 ) -> bytes:
-    """Write `src` with its signed manifest to `dst` and return the manifest store.
-
-    `thumbnail`: JPEG bytes. `parent`: the file that the definition's ingredient stands for (needed exactly
-    when the definition has one). `dst` appears whole, after its content hash was read back, or not at all;
-    an existing `dst` is replaced. Raises `UsageError` for arguments that cannot be used, `OutputError`
-    when the file cannot be written, `ProvenanceError` when C2PA refuses.
-    """
-    if dst.suffix.lower() not in SIGNABLE:
-        raise UsageError(f"`dst` must end in {', '.join(SIGNABLE)}, got {dst.name}")
-    if dst.exists() and src.samefile(dst):
-        raise UsageError(f"`src` and `dst` must be two files, got {src} twice")
-    if sniff(src) not in SIGNABLE.values():
-        raise UsageError(f"`src` must be an MP4 or MOV file, got {src.name}")
-    ingredients = manifest.get("ingredients", [])
-    if len(ingredients) != (parent is not None):
-        raise UsageError(f"`parent` and the definition's {len(ingredients)} ingredient(s) must go together")
-    part = dst.with_name(f".{dst.stem}.{secrets.token_hex(8)}{dst.suffix}")
-    try:
-        store = _write(src, part, manifest, identity, thumbnail=thumbnail, parent=parent)
-        part.replace(dst)
-    except OSError as e:
-        raise OutputError(
-            f"cannot write {dst}: {e.strerror or e}; check the folder and the free space"
-        ) from e
-    except C2paError as e:
-        raise ProvenanceError(f"C2PA refused to sign {src.name}: {e}") from e
-    finally:
-        part.unlink(missing_ok=True)
-    return store
+    """`SigningSession.sign` for one file with one ingredient at most; returns the manifest store."""
+    sources = () if parent is None else (parent,)
+    with SigningSession(signer, stamping=stamping) as session:
+        return session.sign(src, dst, manifest, thumbnail=thumbnail, ingredients=sources).store
 
 
-def _write(
-    src: Path,
-    part: Path,
-    manifest: dict[str, Any],
-    identity: Identity,
+def sign_many(
+    jobs: Iterable[SigningJob],
+    signer: Signer,
     *,
-    thumbnail: bytes | None,
-    parent: Path | None,
-) -> bytes:
-    mime = SIGNABLE[part.suffix.lower()]
-    definition = {k: v for k, v in manifest.items() if k != "ingredients"} | {"format": mime}
-    definition["assertions"] = [*definition.get("assertions", []), file_type_assertion(src)]
-    if thumbnail is not None:
-        if not thumbnail.startswith(b"\xff\xd8\xff") or len(thumbnail) > MAX_THUMBNAIL:
-            raise UsageError(f"`thumbnail` must be JPEG of at most 1 MiB, got {len(thumbnail)} bytes")
-        definition["thumbnail"] = {"format": "image/jpeg", "identifier": THUMBNAIL}
-    info = C2paSignerInfo(identity.algorithm.encode(), identity.chain_pem, identity.key_pem, None)
-    handle = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
-    with (
-        os.fdopen(handle, "w+b") as out,
-        src.open("rb") as source,
-        safe_context() as context,
-        Signer.from_info(info) as signer,
-        Builder(definition, context=context) as builder,
-    ):
-        if thumbnail is not None:
-            builder.add_resource(THUMBNAIL, io.BytesIO(thumbnail))
-        for ingredient in manifest.get("ingredients", []):
-            if parent is not None:
-                _add_parent(builder, context, ingredient, parent)
-        try:
-            store = bytes(builder.sign(signer, mime, source, out))
-        except C2paError as e:
-            # A full disk reaches us as C2PA's own I/O error: say what it is.
-            if isinstance(e, C2paError.Io):
-                raise OSError(0, str(e)) from e
-            raise
-        out.flush()
-        os.fsync(out.fileno())
-    return store
+    stamping: Stamping | None = None,
+    workers: int | None = None,
+) -> Iterator[SignedFile | Exception]:
+    """Sign many files over threads with one session; yields, in the order of `jobs`, a result or its error.
 
+    One file's error does not stop the others. `workers`: threads (default: the processors, at most 8).
+    Raises `IdentityError` at once for a signer that may not sign.
 
-def _add_parent(builder: Builder, context: Context, ingredient: dict[str, Any], parent: Path) -> None:
-    """Record the parent; its own manifest, if it has one, already says its source type."""
-    mime = sniff(parent) or "application/octet-stream"
-    with parent.open("rb") as stream:
-        if _has_manifest(stream, mime, context):
-            ingredient = {k: v for k, v in ingredient.items() if k != "digital_source_type"}
-        stream.seek(0)
-        builder.add_ingredient(json.dumps(ingredient), mime, stream)
+    >>> for done in sign_many(jobs, identity):  # doctest: +SKIP
+    ...     print(done)
+    """
+    check_signer(signer)
+    count = workers or min(8, os.cpu_count() or 1)
+    with SigningSession(signer, stamping=stamping) as session, ThreadPoolExecutor(count) as pool:
 
+        def one(job: SigningJob) -> SignedFile | Exception:
+            try:
+                return session.sign(
+                    job.src, job.dst, job.manifest, thumbnail=job.thumbnail, ingredients=job.ingredients
+                )
+            except Exception as e:  # reported beside the job it belongs to
+                return e
 
-def _has_manifest(stream: BinaryIO, mime: str, context: Context) -> bool:
-    try:
-        reader = Reader.try_create(mime, stream, context=context)
-    except C2paError:
-        return False  # a damaged store, or a container that carries none: nothing to take over
-    if reader is None:
-        return False
-    reader.close()
-    return True
+        yield from pool.map(one, jobs)

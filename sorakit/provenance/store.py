@@ -17,7 +17,13 @@ from sorakit.provenance.context import CLAIM_EKUS
 from sorakit.provenance.jumbf import boxes as _boxes
 from sorakit.provenance.jumbf import superboxes as _superboxes
 
-__all__ = ["chain_may_sign_claims", "may_sign_claims", "signer_certificate", "signer_chain"]
+__all__ = [
+    "active_signature",
+    "chain_may_sign_claims",
+    "may_sign_claims",
+    "signer_certificate",
+    "signer_chain",
+]
 
 X5CHAIN = 33
 MAX_CHAIN = 10
@@ -51,6 +57,22 @@ def chain_may_sign_claims(chain: Sequence[x509.Certificate]) -> bool:
     if not chain or not may_sign_claims(chain[0]):
         return False
     return all(_usages(c) is None or _fit(_usages(c)) for c in chain[1:])
+
+
+def active_signature(store: bytes) -> tuple[int, int]:
+    """(start, end) in `store` of the COSE message that signs the active manifest, the last one in it.
+
+    Raises `ValueError` when there is none. Meant for stores that were just made here.
+    """
+    view = memoryview(store)
+    for _, top in _superboxes(view):
+        manifests = [inner for _, inner in _superboxes(top)]
+        for label, box in _superboxes(manifests[-1]) if manifests else ():
+            for kind, body in _boxes(box):
+                if label == "c2pa.signature" and kind == b"cbor":
+                    start = store.rindex(bytes(body))
+                    return start, start + len(body)
+    raise ValueError("the manifest store has no signature")
 
 
 def may_sign_claims(certificate: x509.Certificate | None) -> bool:

@@ -72,12 +72,13 @@ def test_expired_says_how_to_renew(tmp_path):
         create_dev_identity(keys, days=0)
     create_dev_identity(keys, days=1)
     script = "import sys,datetime\nfrom pathlib import Path\nimport sorakit.provenance.keys as k\n"
+    script += "import sorakit.provenance.chain as c\n"
     # The clock of a child process is moved by replacing its `datetime`; nothing of ours is replaced.
     script += (
         "class Later(datetime.datetime):\n"
         "    @classmethod\n"
         "    def now(cls, tz=None): return datetime.datetime.now(tz) + datetime.timedelta(days=3)\n"
-        "k.datetime = Later\n"
+        "c.datetime = Later\n"
         "try: k.load_identity(Path(sys.argv[1]))\n"
         "except k.IdentityError as e: print(e)\n"
     )

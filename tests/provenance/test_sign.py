@@ -114,7 +114,8 @@ def test_bound_watermark_without_its_binding_is_refused(tmp_path, plain, make_si
 @pytest.mark.parametrize(
     ("out", "arguments", "message"),
     [
-        ("out.webm", {}, "must end in"),
+        ("out.avi", {}, "must end in"),
+        ("out.webm", {}, "WebM or Matroska"),
         ("out.mp4", {"thumbnail": b"PNG"}, "JPEG"),
         ("out.mp4", {"parent": True}, "go together"),
     ],

@@ -1,0 +1,41 @@
+"""Take the files that a video was made from into its manifest, each with its own credential if it has one.
+
+In: a builder, the definitions of ingredients and their files. Out: nothing; the builder holds them. C2PA 2.4,
+section 18.16 (ingredients): `parentOf` for what was opened, `componentOf` for what was placed in it,
+`inputTo` for what a model was given.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from c2pa import Builder, C2paError, Context, Reader
+
+from sorakit.provenance.media import sniff
+
+__all__ = ["add_ingredients"]
+
+
+def add_ingredients(
+    builder: Builder, context: Context, definitions: Sequence[dict[str, Any]], files: Sequence[Path]
+) -> None:
+    """Record each file by its definition; a manifest of its own already says its source type."""
+    for definition, path in zip(definitions, files, strict=True):
+        mime = sniff(path) or "application/octet-stream"
+        with path.open("rb") as stream:
+            has_own = _has_manifest(stream, mime, context)
+            told = {k: v for k, v in definition.items() if not (has_own and k == "digital_source_type")}
+            stream.seek(0)
+            builder.add_ingredient(json.dumps(told), mime, stream)
+
+
+def _has_manifest(stream: BinaryIO, mime: str, context: Context) -> bool:
+    try:
+        reader = Reader.try_create(mime, stream, context=context)
+    except C2paError:
+        return False  # a damaged store, or a container that carries none: nothing to take over
+    if reader is None:
+        return False
+    reader.close()
+    return True
