@@ -13,6 +13,7 @@ from pathlib import Path
 
 from sorakit.config import Limits, Settings
 from sorakit.errors import SorakitError
+from sorakit.moderation.duties import duties_of
 from sorakit.moderation.policy import POLICY, decide
 from sorakit.provenance.trust import Trust, load_trust
 from sorakit.types import Decision, DetectorEvidence, Evidence, Progress, Verdict
@@ -42,6 +43,9 @@ def check(
         evidence = _gather(path, trust or load_trust(settings), settings, progress)
     except SorakitError as e:
         evidence = Evidence(file=str(path), sha256=None, error=str(e))
+    if evidence.error is None:
+        labels = replace(evidence.labels, duties=duties_of(evidence))
+        evidence = replace(evidence, labels=labels)
     decision, reasons = decide(evidence)
     return Verdict(decision, evidence, reasons, POLICY, round((time.monotonic() - start) * 1000))
 

@@ -131,7 +131,8 @@ class ProvenanceEvidence:
     `generation`: the kit's own assertion (provider, system, model, seed, …), if the active manifest has one.
     `trust_list`: which list of anchors made the signer trusted (`name`, `source`, `imported`, `sha256`).
     `revocation`: what an OCSP answer says of the signer (`status` good, revoked, unknown or unavailable;
-    `source` stapled or asked), where there is one.
+    `source` stapled or asked), where there is one. `time_stamp`: time of the signature (ISO 8601) by a
+    time-stamping service whose stamp fits it, whoever that service is.
     """
 
     state: Literal["trusted", "valid_untrusted", "tampered", "none", "error"] = "none"
@@ -147,6 +148,7 @@ class ProvenanceEvidence:
     generation: dict[str, Any] | None = None
     trust_list: dict[str, Any] | None = None
     revocation: dict[str, Any] | None = None
+    time_stamp: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

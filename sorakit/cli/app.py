@@ -14,6 +14,7 @@ from sorakit.cli import (
     check,
     demo,
     doctor,
+    explain,
     extend,
     generate,
     keys,
@@ -39,6 +40,7 @@ app.command()(generate.generate)
 app.command()(extend.extend)
 app.command()(mark.mark)
 app.command()(check.check)
+app.command()(explain.explain)
 app.command()(serve.serve)
 app.command()(attack.attack)
 app.command()(demo.demo)

@@ -17,6 +17,7 @@ __all__ = [
     "items",
     "signer_of",
     "source_types",
+    "time_stamp_of",
 ]
 
 AI_TYPES = frozenset(
@@ -90,6 +91,15 @@ def signer_of(manifest: dict[str, Any]) -> str | None:
     return (
         f"{name} ({organisation})" if name and organisation and name != organisation else name or organisation
     )
+
+
+def time_stamp_of(manifest: dict[str, Any], results: dict[str, Any]) -> str | None:
+    """When the claim was signed, by a time stamp that was found to fit it; None without one."""
+    info, active = manifest.get("signature_info"), results.get("activeManifest")
+    if not isinstance(info, dict) or not isinstance(active, dict):
+        return None
+    fits = any(s.get("code") == "timeStamp.validated" for s in items(active.get("success")))
+    return clean(info.get("time")) if fits else None
 
 
 def generator_of(manifest: dict[str, Any]) -> str | None:

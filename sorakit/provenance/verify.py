@@ -28,6 +28,7 @@ from sorakit.provenance.declarations import (
     items,
     signer_of,
     source_types,
+    time_stamp_of,
 )
 from sorakit.provenance.form import FILE_TYPE, container_fault, file_type_hash
 from sorakit.provenance.ingredients import IngredientReader
@@ -203,6 +204,7 @@ def _describe(
         declares_ai=not AI_TYPES.isdisjoint(types) or disclosed(manifest) or ingredients.declares_ai,
         declares_capture=not CAPTURE_TYPES.isdisjoint(attested) or ingredients.declares_capture,
         trust_list=_list_facts(found, trust),
+        time_stamp=time_stamp_of(manifest, results),
         revocation=None if found.stapled is None else {"status": found.stapled, "source": "stapled"},
     )
     pem = serialization.Encoding.PEM
