@@ -49,6 +49,7 @@ class Settings(BaseSettings):
         "sorakit", min_length=1, max_length=100, description="who publishes, as marks name it"
     )
 
+    codec: Literal["auto", "h264", "hevc", "av1", "vp9"] = Field("auto", description="of published files")
     signing_cert: Path | None = Field(None, description="PEM certificate chain of the signer, leaf first")
     signing_key: Path | None = Field(None, description="its PKCS#8 key, mode 0600")
     signer: str | None = Field(None, description="a signer in code: `module:attribute`, or an entry point")

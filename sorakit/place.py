@@ -13,7 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sorakit.errors import OutputError, UsageError
-from sorakit.provenance.session import EMBEDS, from_signer
+from sorakit.provenance.session import SIGNABLE, from_signer
+from sorakit.provenance.sidecar import SIDECAR_TYPES, find_sidecar, sidecar_of
 from sorakit.types import Clip
 
 __all__ = ["check_output", "in_place", "move", "workplace"]
@@ -24,20 +25,32 @@ _STALE_SECONDS = 24 * 3600
 
 def check_output(output: Path, *, overwrite: bool, source: Clip | Path | None = None) -> None:
     """Refuse an output that could not be written at the end, before any work is done."""
-    if output.suffix.lower() not in EMBEDS:
-        raise UsageError(f"`output` must end in {', '.join(EMBEDS)}, got {output.name}")
+    if output.suffix.lower() not in SIGNABLE:
+        raise UsageError(f"`output` must end in {', '.join(SIGNABLE)}, got {output.name}")
     if not output.parent.is_dir():
         raise OutputError(f"the folder {output.parent} does not exist; make it first")
     if not os.access(output.parent, os.W_OK):
         raise OutputError(f"no permission to write into {output.parent}; choose another folder")
     if output.is_dir():
         raise OutputError(f"{output} is a folder; name a file in it")
+    if output.suffix.lower() in SIDECAR_TYPES:
+        _check_sidecar(sidecar_of(output), overwrite=overwrite, source=source)
     if not output.exists():
         return
     if isinstance(source, Path) and source.exists() and output.samefile(source):
         raise UsageError(f"`output` must be another file than the input, got {output} for both")
     if not overwrite:
         raise UsageError(f"{output} exists; choose another name, or allow replacing it with --force")
+
+
+def _check_sidecar(sidecar: Path, *, overwrite: bool, source: Clip | Path | None) -> None:
+    """The credential's own file may be replaced like the video, but never the source's."""
+    if not sidecar.exists():
+        return
+    if isinstance(source, Path) and (own := find_sidecar(source)) and own.samefile(sidecar):
+        raise UsageError(f"{sidecar} is the input's credential; choose another name for the output")
+    if not overwrite:
+        raise UsageError(f"{sidecar} exists; choose another name, or allow replacing it with --force")
 
 
 @contextmanager
@@ -63,21 +76,51 @@ def in_place(signed: Path, output: Path) -> bool:
     return not signed.exists() or (output.exists() and output.samefile(signed))
 
 
-def move(signed: Path, output: Path, *, overwrite: bool) -> None:
-    """Move into place; without `overwrite` never over a file that appeared meanwhile."""
-    if overwrite:
-        signed.replace(output)
+def move(signed: Path, output: Path, *, overwrite: bool, sidecar: Path | None = None) -> None:
+    """Move into place; without `overwrite` never over a file that appeared meanwhile.
+
+    `sidecar`: the credential of `signed` in a file of its own. It goes first, so that the video never stands
+    there without it, and goes away again (what it replaced comes back) when the video cannot follow.
+    """
+    if sidecar is None:
+        _place(signed, output, overwrite=overwrite)
     else:
+        beside = sidecar_of(output)
+        kept = sidecar.with_name("replaced.c2pa")
+        if overwrite and beside.exists():
+            beside.replace(kept)
         try:
-            output.hardlink_to(signed)
-        except FileExistsError as e:
-            raise UsageError(f"{output} appeared meanwhile; choose another name, or use --force") from e
-        except OSError:  # a file system without hard links
-            check_output(output, overwrite=False)
-            signed.replace(output)
+            _place(sidecar, beside, overwrite=overwrite)
+            _place(signed, output, overwrite=overwrite)
+        except BaseException:
+            if not in_place(signed, output):
+                _take_back(sidecar, beside, kept)
+            raise
     with suppress(OSError):  # make the new name last through a power cut, where the system can
         folder = os.open(output.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _place(part: Path, target: Path, *, overwrite: bool) -> None:
+    if overwrite:
+        part.replace(target)
+        return
+    try:
+        target.hardlink_to(part)
+    except FileExistsError as e:
+        raise UsageError(f"{target} appeared meanwhile; choose another name, or use --force") from e
+    except OSError:  # a file system without hard links
+        if target.exists():
+            raise UsageError(f"{target} appeared meanwhile; choose another name, or use --force") from None
+        part.replace(target)
+
+
+def _take_back(part: Path, target: Path, kept: Path) -> None:
+    """Undo the placing of a sidecar; one that somebody else put there stays."""
+    if kept.exists():
+        kept.replace(target)
+    elif not part.exists() or (target.exists() and target.samefile(part)):
+        target.unlink(missing_ok=True)

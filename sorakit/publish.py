@@ -142,7 +142,14 @@ def publish(
         record = _record(spec, credential, done.store, seen, signed)
         marked_path.unlink()
         _register_and_rename(
-            record, signed, output, settings, report, labels=spec.labels, overwrite=overwrite
+            record,
+            signed,
+            output,
+            settings,
+            report,
+            labels=spec.labels,
+            overwrite=overwrite,
+            sidecar=done.sidecar,
         )
     return Published(
         output,
@@ -182,7 +189,7 @@ def _mark_clip(
         clip,
         out,
         luma=VideoWatermark().embedder(geometry_of_clip(clip), payload, psnr=settings.psnr),
-        settings=EncodeSettings(crf=settings.crf, preset=settings.preset),
+        settings=EncodeSettings(crf=settings.crf, preset=settings.preset, codec=settings.codec),
         metadata=plan.tags({}) | aigc_label(settings.provider, unique_id),
         progress=report,
         stamps=plan.stamps,
@@ -216,6 +223,7 @@ def _mark_file(
             "psnr": settings.psnr,
             "crf": settings.crf,
             "preset": settings.preset,
+            "codec": settings.codec,
             "metadata": plan.tags(tags) | aigc_label(settings.provider, unique_id, earlier=earlier),
             "stamps": [s.to_json() for s in plan.stamps],
         },
@@ -285,6 +293,7 @@ def _register_and_rename(
     *,
     labels: dict[str, Any] | None,
     overwrite: bool,
+    sidecar: Path | None = None,
 ) -> None:
     report("register", 0.0)
     with Registry(settings.database_url) as registry:
@@ -293,7 +302,7 @@ def _register_and_rename(
             if labels is not None:
                 registry.audit("labelled", record.manifest_id, **labels)
             report("rename", 0.0)
-            move(signed, output, overwrite=overwrite)
+            move(signed, output, overwrite=overwrite, sidecar=sidecar)
         except BaseException:
             if not in_place(signed, output):
                 registry.discard(record.manifest_id)

@@ -140,7 +140,9 @@ def make_file(
         if colours is not None:
             c = video.codec_context
             c.color_primaries, c.color_trc, c.colorspace, c.color_range = colours
-        audio = add_sound(container, sound_codec) if sound else None
+        audio = (
+            add_sound(container, sound_codec, 48000 if "opus" in sound_codec else 44100) if sound else None
+        )
         for i, picture in enumerate(clip.frames):
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format=pix_fmt)
             frame.pts = pts[i] if pts is not None else i
@@ -162,7 +164,7 @@ def add_sound(container: Any, codec: str = "aac", rate: int = 44100) -> Any:
 
 
 def _fill_sound(container: Any, stream: Any, seconds: float, delay: float) -> None:
-    rate, size = stream.rate, 1024
+    rate, size = stream.rate, 960 if stream.rate == 48000 else 1024  # as long as Opus wants its frames
     rng = np.random.default_rng(3)
     planar = stream.codec_context.format.name
     for i in range(max(1, round(seconds * rate / size))):

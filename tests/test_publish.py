@@ -217,7 +217,7 @@ def test_input_is_never_the_output(how: str, way: Any) -> None:
 @pytest.mark.parametrize(
     ("name", "error", "says"),
     [
-        ("a.webm", UsageError, "must end in"),
+        ("a.avi", UsageError, "must end in"),
         ("a", UsageError, "must end in"),
         ("no/such/folder/a.mp4", OutputError, "does not exist"),
         ("folder.mp4", OutputError, "is a folder"),

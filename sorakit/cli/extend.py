@@ -25,7 +25,9 @@ class Direction(StrEnum):
 def extend(
     source: Annotated[Path, typer.Argument(help="The video to go on from.", metavar="IN")],
     prompt: Annotated[list[str], typer.Argument(help="What to show; several take turns, as a story.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write: .mp4, .m4v or .mov.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The file to write: .mp4, .m4v, .mov, .mkv, .webm.")
+    ],
     seconds: Annotated[float, typer.Option(min=1, max=600, help="Length of the whole, IN included.")] = 60,
     direction: Annotated[Direction, typer.Option(help="Which end grows.")] = Direction.forward,
     seed: Annotated[int, typer.Option(min=0, max=2**53, help="Same input and seed, same video.")] = 0,

@@ -14,7 +14,9 @@ from sorakit.types import Clip, Progress
 
 def generate(
     prompt: Annotated[str, typer.Argument(help="What to show, in the words the model knows.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write: .mp4, .m4v or .mov.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The file to write: .mp4, .m4v, .mov, .mkv, .webm.")
+    ],
     seed: Annotated[int, typer.Option(min=0, max=2**53, help="Same prompt and seed, same clip.")] = 0,
     steps: Annotated[int | None, typer.Option(min=1, max=200, help="Sampling steps.")] = None,
     guidance: Annotated[float | None, typer.Option(min=0, max=20, help="Classifier-free guidance.")] = None,

@@ -18,7 +18,9 @@ SOURCE_NAMES = {
 
 def mark(
     source: Annotated[Path, typer.Argument(help="The video to mark.", metavar="IN")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write: .mp4, .m4v or .mov.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The file to write: .mp4, .m4v, .mov, .mkv, .webm.")
+    ],
     source_type: Annotated[
         str,
         typer.Option(help="What the video is: `generated` by another tool, an AI `edit`, or a `composite`."),

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 from c2pa import C2paError, Context, Reader
 from cryptography.hazmat.primitives import serialization
 
+from sorakit.errors import LimitError
 from sorakit.provenance.context import safe_context
 from sorakit.provenance.credential import Credential
 from sorakit.provenance.declarations import (
@@ -37,6 +38,7 @@ from sorakit.provenance.jumbf import make_active
 from sorakit.provenance.labels import LABELS_ASSERTION, read_declared
 from sorakit.provenance.manifest import GENERATION_LABEL
 from sorakit.provenance.media import CARRIES_C2PA, sniff
+from sorakit.provenance.sidecar import read_sidecar
 from sorakit.provenance.softbinding import parse_soft_bindings
 from sorakit.provenance.store import signer_chain
 from sorakit.provenance.trust import Trust
@@ -55,8 +57,9 @@ _STORE = "application/c2pa"
 def read_credential(path: Path, trust: Trust, *, fragments: tuple[Path, ...] = ()) -> Credential:
     """What the manifest store embedded in `path` says, and how far it can be believed.
 
-    MP4, MOV, AVI, JPEG, PNG, WebP and GIF are read; other known containers carry none (state `none`); an
-    unknown or broken one is state `error`. `fragments`: the media segments that belong to an init segment.
+    MP4, MOV, AVI, JPEG, PNG, WebP and GIF are read; other known containers carry none, and theirs is the
+    `.c2pa` file beside them (`sidecar`; state `none` where there is none); an unknown or broken one is state
+    `error`. `fragments`: the media segments that belong to an init segment.
 
     >>> read_credential(Path("/nonexistent.mp4"), Trust()).provenance.state
     'error'
@@ -65,12 +68,17 @@ def read_credential(path: Path, trust: Trust, *, fragments: tuple[Path, ...] = (
         mime = sniff(path)
         if mime is None:
             return _failed("error", "the file is of no kind that can carry a credential")
+        beside = None
         if mime not in CARRIES_C2PA:
-            return Credential()
+            beside = read_sidecar(path)
+            if beside is None:
+                return Credential()
         with ExitStack() as files:
             stream = files.enter_context(path.open("rb"))
             parts: list[BinaryIO] = [files.enter_context(p.open("rb")) for p in fragments]
-            return _read(stream, mime, trust, fragments=parts)
+            return _read(stream, mime, trust, fragments=parts, beside=beside)
+    except LimitError as e:
+        return _failed("error", str(e))
     except OSError as e:
         return _failed("error", f"the file cannot be read: {e.strerror or e}")
 
@@ -80,10 +88,18 @@ def read_store(store: bytes, trust: Trust) -> Credential:
     return _read(io.BytesIO(store), _STORE, trust)
 
 
-def _read(stream: BinaryIO, mime: str, trust: Trust, fragments: list[BinaryIO] | None = None) -> Credential:
+def _read(
+    stream: BinaryIO,
+    mime: str,
+    trust: Trust,
+    fragments: list[BinaryIO] | None = None,
+    beside: bytes | None = None,
+) -> Credential:
     try:
         with safe_context(trust) as context:
-            report, raw = _report(stream, mime, context, fragments or [])
+            report, raw = _report(stream, mime, context, fragments or [], beside)
+            if beside is not None and beside != raw:
+                return _failed("tampered", "the credential beside it is not in the standard form")
             found = judge(report, raw, stored=mime == _STORE)
             found = _held_to_form(found, report, raw, stream if mime in _BMFF else None)
             return _describe(report, raw, found, trust, lambda i: _alone(raw, i, context))
@@ -98,10 +114,10 @@ class _TooMuchError(Exception):
 
 
 def _report(
-    stream: BinaryIO, mime: str, context: Context, fragments: list[BinaryIO]
+    stream: BinaryIO, mime: str, context: Context, fragments: list[BinaryIO], beside: bytes | None = None
 ) -> tuple[dict[str, Any], bytes]:
     """The reader's report, and the bytes of the manifest store (empty where it is not given)."""
-    with Reader(mime, stream, context=context) as reader:
+    with Reader(mime, stream, manifest_data=beside, context=context) as reader:
         for fragment in fragments:
             stream.seek(0)
             reader.with_fragment(mime, stream, fragment)

@@ -1,7 +1,8 @@
-"""One H.264 file being written: a video track, copied sound tracks, tags; nothing is left after a failure.
+"""One video file being written: a video track, copied sound tracks, tags; nothing is left after a failure.
 
 In: frames that already have the encoder's format, and packets of sound. Out: an MP4 or MOV file with its
-index in front, put in place only when it is whole. Standards: ITU-T H.264, ISO/IEC 14496-12.
+index in front, or a Matroska or WebM file, put in place only when it is whole. Matroska counts time in
+milliseconds, so there frame times are rounded to them. Standards: ISO/IEC 14496-12, RFC 9559.
 """
 
 import contextlib
@@ -11,41 +12,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import av
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.packet import Packet
+from av.video.stream import VideoStream
 
-from sorakit.errors import InputError, OutputError, SorakitError, UnsupportedError, UsageError
+from sorakit.errors import InputError, OutputError, SorakitError, UnsupportedError
+from sorakit.video.codecs import EncodeSettings, container_of, encoder_of
 
-__all__ = ["EncodeSettings", "Encoder", "Look", "new_file"]
+__all__ = ["EncodeSettings", "Encoder", "Look", "container_of", "new_file"]
 
-SUFFIXES = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov"}
-PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
 MAX_THREADS = 16
 
 _OWN_TAGS = {"title", "artist", "album", "album_artist", "comment", "composer", "copyright", "date", "genre"}
 """Tags that the muxers have boxes for; any other needs `use_metadata_tags`, else it is silently lost."""
-
-
-@dataclass(frozen=True, slots=True)
-class EncodeSettings:
-    """How x264 encodes. `crf`: rate factor, 0 to 51; `preset`; `key_seconds`: most between key frames."""
-
-    crf: int = 18
-    preset: str = "medium"
-    key_seconds: float = 2.0
-
-    def __post_init__(self) -> None:
-        """Refuse what x264 would refuse, in words."""
-        if not 0 <= self.crf <= 51:
-            raise UsageError(f"`crf` must be 0 to 51, got {self.crf}")
-        if self.preset not in PRESETS:
-            raise UsageError(f"`preset` must be one of {', '.join(PRESETS)}, got {self.preset!r}")
-        if not self.key_seconds > 0:
-            raise UsageError(f"`key_seconds` must be positive, got {self.key_seconds}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +52,6 @@ class Look:
     clock: int = 1000
 
 
-def container_of(path: Path) -> str:
-    """The muxer for a path's suffix; `UsageError` for any but .mp4, .m4v, .mov."""
-    try:
-        return SUFFIXES[path.suffix.lower()]
-    except KeyError:
-        known = ", ".join(SUFFIXES)
-        raise UsageError(f"the output must end in {known}, got {path.name!r}; rename it") from None
-
-
 @contextlib.contextmanager
 def new_file(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` that takes its place when the block ends well, and goes when not."""
@@ -99,20 +73,22 @@ class Encoder:
     """A file under construction; use as a context manager, then `finish()` inside the block."""
 
     def __init__(self, path: Path, look: Look, settings: EncodeSettings, metadata: dict[str, str]) -> None:
-        flags = "+faststart"
-        if set(metadata) - _OWN_TAGS:
-            flags += "+use_metadata_tags"
+        kind, (encoder, options) = container_of(path), encoder_of(path, settings)
+        more = {}
+        if kind in ("mp4", "mov"):
+            flags = "+faststart" + ("+use_metadata_tags" if set(metadata) - _OWN_TAGS else "")
+            more = {"movflags": flags, "movie_timescale": str(look.clock)}
         self._container: OutputContainer = av.open(
             f"file:{path}",
             "w",
-            format=container_of(path),
-            container_options={"movflags": flags, "movie_timescale": str(look.clock)},
+            format=kind,
+            container_options=more,
         )
         self._container.metadata.update(metadata)
         self._durations: dict[int, int] = {}
         self._held: Packet[Any] | None = None
         self._delay = 0
-        self._video = self._container.add_stream("libx264", rate=look.rate)
+        self._video = cast(VideoStream, self._container.add_stream(encoder, rate=look.rate))
         context = self._video.codec_context
         context.width, context.height, context.pix_fmt = look.width, look.height, look.pixel_format
         context.time_base = look.time_base
@@ -120,7 +96,9 @@ class Encoder:
         context.colorspace, context.color_range = look.colorspace, look.color_range
         context.gop_size = max(1, min(600, round(settings.key_seconds * look.rate)))
         context.thread_count = min(MAX_THREADS, 2 * (os.cpu_count() or 1))
-        context.options = {"crf": str(settings.crf), "preset": settings.preset}
+        context.options = options
+        if encoder == "libx265" and kind != "matroska":
+            context.codec_tag = "hvc1"  # else QuickTime does not play it
         if look.sar is not None:
             context.sample_aspect_ratio = look.sar
         if look.matrix is not None:
@@ -143,10 +121,15 @@ class Encoder:
         except (av.FFmpegError, ValueError) as error:
             raise UnsupportedError(
                 f"sound codec {template.codec_context.name} cannot be kept in {self._container.format.name}; "
-                "write a .mov, or convert the sound to AAC first"
+                f"{self._advice()}"
             ) from error
         stream.metadata.update({k: v for k, v in template.metadata.items() if k in ("language", "title")})
         return stream
+
+    def _advice(self) -> str:
+        if self._container.format.name == "webm":
+            return "write a .mkv, or convert the sound to Opus first"
+        return "write a .mov or .mkv, or convert the sound to AAC first"
 
     def set_chapters(self, chapters: list[Any]) -> None:
         """Chapters, as `InputContainer.chapters()` gives them."""
@@ -161,7 +144,7 @@ class Encoder:
                 raise
             raise UnsupportedError(
                 f"sound ({', '.join(sound)}) cannot be kept in {self._container.format.name}; "
-                "write a .mov, or convert the sound to AAC first"
+                f"{self._advice()}"
             ) from error
 
     def encode(self, frame: av.VideoFrame, duration: int) -> None:

@@ -1,9 +1,9 @@
 """Mark a video file that already exists: new pictures, the same sound, times, turn and colours.
 
-In: a video file and what makes its luma filter. Out: H.264 in MP4 or MOV, written once it is whole. The
-filter works on decoded luma planes, so that colours never pass through RGB; packets of sound are copied
-unchanged; frame times stay as they were to the tick. Decoding, marking and encoding run side by side in
-bounded memory.
+In: a video file and what makes its luma filter. Out: a new file (H.264 where nothing else is asked), written
+once it is whole. The filter works on decoded luma planes, so that colours never pass through RGB; packets of
+sound are copied unchanged; frame times stay as they were to the tick (in Matroska, to the millisecond).
+Decoding, marking and encoding run side by side in bounded memory.
 """
 
 import math
@@ -70,7 +70,7 @@ def transcode(
     metadata: dict[str, str] | None = None,
     stamps: tuple[Stamp, ...] = (),
 ) -> TranscodeReport:
-    """Re-encode `src` to `dst` as H.264 with its luma filtered.
+    """Re-encode `src` to `dst` with its luma filtered; codec and container as `settings` and `dst` say.
 
     `make_luma` gets the description of the planes to come (its geometry is that of the stored planes, even
     sides) and returns the filter. `metadata` adds container tags to those of the source. `stamps`:

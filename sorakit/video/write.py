@@ -1,8 +1,8 @@
-"""Write a `Clip` as H.264, and enlarge small ones.
+"""Write a `Clip` as a video file, and enlarge small ones.
 
-In: a `Clip`. Out: an MP4 or MOV file, yuv420p, BT.709 limited range and tagged so, index in front. A luma
-filter may mark each stored plane on its way to the encoder. Only `sorakit.publish` calls this for a file that
-leaves the kit.
+In: a `Clip`. Out: a file (H.264 where nothing else is asked), yuv420p, BT.709 limited range and tagged so. A
+luma filter may mark each stored plane on its way to the encoder. Only `sorakit.publish` calls this for a file
+that leaves the kit.
 """
 
 from collections.abc import Generator

@@ -40,7 +40,9 @@ def mark_file_task(request: dict[str, Any], progress: Progress) -> dict[str, Any
         src,
         dst,
         make_luma=make_luma,
-        settings=EncodeSettings(crf=request["crf"], preset=request["preset"]),
+        settings=EncodeSettings(
+            crf=request["crf"], preset=request["preset"], codec=request.get("codec", "auto")
+        ),
         progress=progress,
         metadata=request["metadata"],
         stamps=tuple(Stamp.from_json(s) for s in request.get("stamps", ())),

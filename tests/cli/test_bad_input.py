@@ -219,7 +219,7 @@ def test_no_identity(kit: Callable[..., Answer], way: Any) -> None:
         ("check", "a.mp4", "--trust", "no-such-file.pem"),
         ("mark", "a.mp4"),
         ("mark", "a.mp4", "-o", "o.mp4", "--source-type", "camera"),
-        ("mark", "a.mp4", "-o", "o.webm"),
+        ("mark", "a.mp4", "-o", "o.avi"),
         ("no-such-command",),
         ("generate", "x", "-o", "o.mp4", "--seed", "-1"),
     ],

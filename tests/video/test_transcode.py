@@ -297,7 +297,7 @@ def test_usage_errors(tmp_path, clip_factory, file_factory):
     src = file_factory(tmp_path / "a.mp4", clip_factory(1.0))
     whole = src.read_bytes()
     with pytest.raises(UsageError, match=r"\.mp4, \.m4v, \.mov"):
-        transcode(src, tmp_path / "b.webm")
+        transcode(src, tmp_path / "b.ogv")
     with pytest.raises(UsageError, match="is the input"):
         transcode(src, src)
     assert src.read_bytes() == whole
