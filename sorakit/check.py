@@ -27,9 +27,13 @@ def check(
     *,
     trust: Trust | None = None,
     settings: Settings | None = None,
+    resolvers: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> Verdict:
     """Say what is known about how the video (or image) at `path` was made.
+
+    `resolvers`: addresses of Soft Binding Resolution APIs, asked besides `settings.resolvers` where the
+    file's mark leads nowhere here; without any, nothing is ever sent.
 
     A file that cannot be read gives a verdict `error` with the reason; nothing is raised for bad input.
 
@@ -40,7 +44,7 @@ def check(
     path = Path(path)
     settings = settings or Settings()
     try:
-        evidence = _gather(path, trust or load_trust(settings), settings, progress)
+        evidence = _gather(path, trust or load_trust(settings), settings, resolvers, progress)
     except SorakitError as e:
         evidence = Evidence(file=str(path), sha256=None, error=str(e))
     if evidence.error is None:
@@ -50,7 +54,9 @@ def check(
     return Verdict(decision, evidence, reasons, POLICY, round((time.monotonic() - start) * 1000))
 
 
-def _gather(path: Path, trust: Trust, settings: Settings, progress: Progress | None) -> Evidence:
+def _gather(
+    path: Path, trust: Trust, settings: Settings, resolvers: Sequence[str], progress: Progress | None
+) -> Evidence:
     limits = settings.limits
     prescan(path, limits)
     answer = run_guarded(
@@ -67,7 +73,7 @@ def _gather(path: Path, trust: Trust, settings: Settings, progress: Progress | N
     )
     # The codecs and the database load only now: a file that cannot be read has been answered by then.
     from sorakit.inspect_file import Findings  # noqa: PLC0415
-    from sorakit.recover import ask_registry  # noqa: PLC0415
+    from sorakit.recover import ask_others, ask_registry  # noqa: PLC0415
 
     found = Findings.from_json(answer)
     evidence = Evidence(
@@ -77,7 +83,8 @@ def _gather(path: Path, trust: Trust, settings: Settings, progress: Progress | N
         watermark=found.watermark,
         labels=found.labels,
     )
-    evidence = ask_registry(evidence, found, settings.database_url, trust)
+    evidence = ask_registry(evidence, found, settings, trust)
+    evidence = ask_others(evidence, found, (*resolvers, *settings.resolvers), settings, trust)
     return replace(evidence, detector=_detect(path, limits))
 
 

@@ -39,6 +39,13 @@ class Settings(BaseSettings):
 
     home: Path = Field(default_factory=lambda: user_data_path("sorakit"))
     registry_url: str | None = None
+    resolvers: tuple[str, ...] = Field(
+        (), description="resolvers that every check asks, as `--resolver` does"
+    )
+    resolver_seconds: float = Field(15, gt=0, le=120, description="wall time of one resolver's answers")
+    resolver_private: bool = Field(
+        False, description="whether a resolver may have an address of a private net"
+    )
     limits: Limits = Limits()
     crf: int = Field(18, ge=0, le=51, description="x264 constant rate factor of published files")
     preset: str = Field("medium", description="x264 preset of published files")

@@ -33,6 +33,7 @@ class Findings:
     watermark: WatermarkEvidence = field(default_factory=WatermarkEvidence)
     labels: LabelEvidence = field(default_factory=LabelEvidence)
     store_sha256: str | None = None
+    soft_bindings: list[tuple[str, str]] = field(default_factory=list)
     fingerprint: Fingerprint | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -71,7 +72,9 @@ def inspect_file(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
         visible=bool(declared and declared["visible"]) if valid and credential.generation else None,
         declared=declared,
     )
-    return Findings(digest, said, mark, labels, credential.store_sha256, seen).to_json()
+    return Findings(
+        digest, said, mark, labels, credential.store_sha256, credential.soft_bindings, seen
+    ).to_json()
 
 
 def run_detector(request: dict[str, Any], progress: Progress) -> dict[str, Any]:

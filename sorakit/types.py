@@ -169,12 +169,18 @@ class WatermarkEvidence:
 
 @dataclass(frozen=True, slots=True)
 class RecoveryEvidence:
-    """What the registry returned for the mark, and whether its fingerprint matches this video."""
+    """What the registry, or a resolver, returned for the mark, and whether its fingerprint matches here.
+
+    `source`: "registry", or the address of the resolver that gave the manifest. `problems`: resolvers that
+    did not answer, and manifests that did not count.
+    """
 
     state: Literal["recovered", "no_match", "not_needed", "unavailable"] = "not_needed"
     manifest_id: str | None = None
     similarity: float | None = None
     manifest: dict[str, Any] | None = None
+    source: str | None = None
+    problems: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,14 @@ def check(
         list[str] | None,
         typer.Option(help="`dev` for this user's development certificate, or a PEM file of anchors."),
     ] = None,
+    resolver: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Ask this Soft Binding Resolution API where a mark leads that the registry here does not "
+            "know; sends the mark's id and nothing else.",
+            metavar="URL",
+        ),
+    ] = None,
     fail_above: Annotated[
         float | None, typer.Option(min=0, max=1, help="Exit 10 if a detector's probability exceeds this.")
     ] = None,
@@ -50,8 +58,11 @@ def check(
     from sorakit.check import exit_code  # noqa: PLC0415
     from sorakit.config import Settings  # noqa: PLC0415
     from sorakit.provenance.trust import load_trust  # noqa: PLC0415
+    from sorakit.registry.address import parse_url  # noqa: PLC0415
 
     settings = Settings()
+    for url in resolver or []:
+        parse_url(url)
     lists = [Path(t) for t in trust or [] if t != "dev"]
     if len(lists) > 1:
         raise typer.BadParameter("give one PEM file; put several anchors into it", param_hint="--trust")
@@ -59,7 +70,9 @@ def check(
     verdicts = []
     for path in files:
         with progress_bar(f"checking {path.name}", quiet=json_out) as progress:
-            verdict = check_file(path, trust=anchors, settings=settings, progress=progress)
+            verdict = check_file(
+                path, trust=anchors, settings=settings, resolvers=resolver or (), progress=progress
+            )
         verdicts.append(verdict)
         if json_out:
             print_json(verdict.to_json())
@@ -83,6 +96,7 @@ def _panel(v: Verdict) -> Panel:
         ("registry", recovery_words(v)),
         ("manifest", e.recovery.manifest_id or e.provenance.manifest_id or "none"),
     ]
+    rows += [("resolver", problem) for problem in e.recovery.problems]
     if e.detector:
         rows.append(("detector", f"{e.detector.label} ({e.detector.model})"))
     for name, text in [*rows, *(("because", reason) for reason in v.reasons)]:

@@ -100,6 +100,7 @@ def _listen(host: str, port: int) -> socket.socket:
         door = socket.socket(family, kind)
         door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         door.bind(address)
+        door.listen(256)  # who asks from now on waits instead of being turned away
     except OSError as e:
         raise UsageError(f"cannot listen on {host} port {port}: {e.strerror or e}; choose another") from e
     return door

@@ -29,9 +29,21 @@ def _conflict(e: Evidence) -> str | None:
     # Camera footage that an AI edit openly builds on declares both, and its mark belongs there.
     if p.state == "trusted" and p.declares_capture and not p.declares_ai and e.watermark.found:
         return "A trusted credential declares a capture, yet the picture carries a mark of generated video."
-    if e.recovery.state == "recovered" and not _accounts_for(e, e.recovery.manifest_id):
+    if _stands(e) and not _accounts_for(e, e.recovery.manifest_id):
         return "The credential in the file and the one that its watermark leads to are not the same."
     return None
+
+
+def _stands(e: Evidence) -> bool:
+    """Whether the recovered credential may speak against the one in the file.
+
+    This registry's may. A resolver's may only with a trusted signer: else whoever runs it could put any file
+    into conflict with a credential of its own making.
+    """
+    found = e.recovery
+    if found.state != "recovered":
+        return False
+    return found.source in (None, "registry") or (found.manifest or {}).get("state") == "trusted"
 
 
 def _accounts_for(e: Evidence, manifest_id: str | None) -> bool:
@@ -64,7 +76,14 @@ def _ai_declared(e: Evidence) -> str | None:
 def _ai_recovered(e: Evidence) -> str | None:
     if e.recovery.state != "recovered":
         return None
-    return "The watermark leads to a registered credential, and the picture matches its fingerprint."
+    if e.recovery.source in (None, "registry"):
+        return "The watermark leads to a registered credential, and the picture matches its fingerprint."
+    manifest = e.recovery.manifest or {}
+    whom = "whom you trust" if manifest.get("state") == "trusted" else "for whom nobody you trust vouches"
+    return (
+        f"The watermark leads to a credential that {e.recovery.source} gave, signed by "
+        f"{manifest.get('signer')}, {whom}; it names this mark, and the picture matches its fingerprint."
+    )
 
 
 def _ai_watermarked(e: Evidence) -> str | None:

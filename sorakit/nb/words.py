@@ -119,10 +119,14 @@ def recovery_words(verdict: Verdict) -> str:
     """What the registry made of the mark."""
     found = verdict.evidence.recovery
     near = "" if found.similarity is None else f" (similarity {found.similarity:.2f})"
+    if found.state == "recovered" and found.source not in (None, "registry"):
+        return f"{found.source} gave the credential that the mark leads to, and the picture matches it{near}"
     if found.state == "recovered":
         return f"the mark leads to a registered credential, and the picture matches it{near}"
     if found.state == "no_match":
         return f"the mark was issued for another picture{near}"
     if found.state == "unavailable":
         return "the mark is not registered here"
+    if found.source is not None:
+        return f"{found.source} holds this very credential"
     return "holds this very credential" if verdict.evidence.in_registry else "not asked"
