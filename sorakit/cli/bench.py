@@ -1,4 +1,4 @@
-"""`sorakit bench`: measures what the kit does on this machine; so far how well a model obeys its prompts."""
+"""`sorakit bench`: measures what the kit does on this machine: how well a model obeys, what marks survive."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.table import Table
 
+from sorakit.cli.bench_watermark import watermark
 from sorakit.cli.ui import console, print_json, progress_bar
 from sorakit.errors import ModelError
 from sorakit.model_info import DEFAULT_MODEL, model_folder
@@ -24,9 +25,7 @@ _KINDS = {
 }
 
 
-@app.callback()
-def _group() -> None:
-    """Keeps `generate` a word of its own while it is the only command."""
+app.command()(watermark)
 
 
 @app.command()
