@@ -3,8 +3,8 @@
     python benchmarks/watermark_table.py -o FOLDER [--clips 40] [--split held-out|dev] [--jobs 2] [--peers]
 
 A thin face of `sorakit bench watermark`: clips of one half of the sources of a manifest (`--data`, default
-../shared/data/clips; those of 3 to 5 s first), each marked at 45 dB, encoded at H.264 CRF 18 veryfast, attacked
-and read. Beside each row of the kit's promises stand the target and whether the measured share reaches it.
+../shared/data/clips; those of 3 to 5 s first), each marked at 45 dB, encoded at H.264 CRF 18 veryfast,
+attacked and read. Beside each row of the kit's promises stand the target and whether it is reached.
 Rows come attack by attack and stay in FOLDER, so that a run that is stopped goes on; `--attacks security`
 measures averaging, copying, forging and marking again, `--attacks model` our own networks. Wrong keys: every
 marked clip is also read with another key.
@@ -30,9 +30,13 @@ __all__ = ["pick"]
 TARGETS: dict[float, tuple[str, ...]] = {
     0.99: (
         "untouched", "h264_crf23", "h264_crf28", "h265_crf28", "av1_crf35", "vp9_crf40", "half_size",
-        "brightness", "gamma", "contrast", "gray", "noise", "blur", "frame_drop", "retime_30", "trim_1s", "gif",
+        "brightness", "gamma", "contrast", "gray", "noise", "blur", "frame_drop", "retime_30", "trim_1s",
+        "gif",
     ),
-    0.98: ("crop_80", "rotate_5", "rotate_15", "mirror", "letterbox", "caption_bars", "social_upload", "scale_360p"),
+    0.98: (
+        "crop_80", "rotate_5", "rotate_15", "mirror", "letterbox", "caption_bars", "social_upload",
+        "scale_360p",
+    ),
     0.97: ("h264_crf33",),
     0.95: ("screen_capture",),
     0.90: ("vertical_reframe", "crop_half", "inset", "scale_240p"),
@@ -121,8 +125,9 @@ def main() -> None:
     args = arguments()
     if not (args.data / "manifest.csv").exists():
         sys.exit(f"no manifest.csv in {args.data}: pass --data FOLDER")
+    attacks = tuple(args.attacks.split(","))
     bench = Bench(
-        args.output, args.data, args.clips, args.seed, args.split, tuple(args.attacks.split(",")), args.peers, {},
+        args.output, args.data, args.clips, args.seed, args.split, attacks, args.peers, {},
         args.peer_frames, args.psnr, args.short_side, args.seconds, args.jobs,
     )  # fmt: skip
     results, _ = run(bench)
@@ -134,7 +139,12 @@ def main() -> None:
             "seed": args.seed,
             "n": results.clips,
         }
-        summary |= {"attacks": results.table(), "quality": results.quality, "false_unmarked": found}
+        summary |= {
+            "n": results.clips,
+            "attacks": results.table(),
+            "quality": results.quality,
+            "false_unmarked": found,
+        }
         summary |= {"unmarked": plain, "false_key": wrong_keys(args.output)[0]}
         print(json.dumps(summary))
     else:

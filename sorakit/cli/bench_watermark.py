@@ -10,7 +10,7 @@ from sorakit.cli.ui import console, one_line, print_json, progress_bar
 
 if TYPE_CHECKING:
     from sorakit.robustness.bench import Bench
-    from sorakit.robustness.results import Results
+    from sorakit.robustness.results import Cell, Results
 
 
 def watermark(
@@ -97,20 +97,21 @@ def summary(bench: "Bench", results: "Results") -> dict[str, Any]:
     }
 
 
+def _count(cell: "Cell | None", wide: bool) -> str:
+    if cell is None:
+        return "–"
+    low, high = cell.interval
+    return f"{cell.exact}/{cell.n}" + (f"  {low:.0%} to {high:.0%}" if wide else "")
+
+
 def _show(results: "Results") -> None:
-    table = Table("attack", box=None)
+    table = Table("attack", box=None, pad_edge=False)
+    wide = len(results.schemes) <= 2  # room for intervals; the CSV has them in any case
     for scheme in results.schemes:
         table.add_column(one_line(scheme), justify="right")
-        table.add_column("95 %", style="dim", no_wrap=True)
     for attack in results.attacks:
-        cells = [attack]
-        for scheme in results.schemes:
-            cell = results.cells.get((attack, scheme))
-            low, high = cell.interval if cell else (0.0, 0.0)
-            cells += [f"{cell.exact}/{cell.n}", f"{low:.0%}–{high:.0%}"] if cell else ["–", ""]
-        table.add_row(*cells)
-    means = [x for s in results.schemes for x in (f"{results.mean(s):.1%}", "")]
-    table.add_row("mean", *means, style="bold")
+        table.add_row(attack, *(_count(results.cells.get((attack, s)), wide) for s in results.schemes))
+    table.add_row("mean", *(f"{results.mean(s):.1%}" for s in results.schemes), style="bold")
     console.print(table)
     for scheme in results.schemes:
         q = results.quality.get(scheme, {})

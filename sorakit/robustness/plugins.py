@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sorakit.errors import ModelError
-from sorakit.robustness.schemes import RGB_BELOW_LUMA, Reading, Scheme, State, mixed, psnr_of
+from sorakit.robustness.schemes import RGB_BELOW_LUMA, Reading, Scheme, State, delivered_psnr, mixed
 from sorakit.types import Rgb
 from sorakit.video.convert import resize, rgb_to_frame
 from sorakit.video.read import read_rgb
@@ -44,7 +44,7 @@ class Neural:
 
     def tune(self, rgb: Rgb, payload: int, psnr: float) -> State:
         """See `Scheme`."""
-        native = psnr_of(self._embed(rgb, self._bits_of(payload)), rgb)
+        native = delivered_psnr(self._embed(rgb, self._bits_of(payload)), rgb)
         return {"share": 10 ** ((native - psnr + RGB_BELOW_LUMA) / 20)}
 
     def mark(self, pictures: Iterator[Rgb], payload: int, state: State) -> Iterator[av.VideoFrame]:

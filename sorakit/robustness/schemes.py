@@ -5,6 +5,7 @@ plain data that crosses to worker processes; `open_scheme` turns it into the sch
 through the entry-point group `sorakit.watermarks`: a callable (weights: Path | None) → `Scheme`.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,13 +19,13 @@ import numpy as np
 from sorakit.errors import InputError, UsageError
 from sorakit.types import FrameGeometry, Rgb
 from sorakit.video._mark import Marker
-from sorakit.video.convert import rgb_to_frame
+from sorakit.video.convert import frame_to_rgb, rgb_to_frame
 from sorakit.video.read import read_luma, read_rgb
 from sorakit.watermark.imwatermark import METHODS, ImWatermark, Method
 from sorakit.watermark.payload import ID_BITS, VERSION
 from sorakit.watermark.video import FRAMES_WANTED, VideoWatermark
 
-__all__ = ["Reading", "Scheme", "SchemeSpec", "State", "mixed", "open_scheme", "psnr_of", "specs"]
+__all__ = ["Reading", "Scheme", "SchemeSpec", "State", "delivered_psnr", "mixed", "open_scheme", "specs"]
 
 RGB_BELOW_LUMA = 1.32
 """A luma error is this much larger in RGB, dB: 20 log10(255 / 219), the limited range's stretch."""
@@ -148,12 +149,12 @@ class Peer:
         """See `Scheme`."""
         wanted = psnr - RGB_BELOW_LUMA
         if self._method == "rivaGan":
-            return {"share": 10 ** ((psnr_of(self._plain.embedder(payload)(rgb), rgb) - wanted) / 20)}
+            return {"share": 10 ** ((delivered_psnr(self._plain.embedder(payload)(rgb), rgb) - wanted) / 20)}
         low, high = 2.0, 200.0
         for _ in range(6):
             step = (low * high) ** 0.5
             marked = ImWatermark(self._method, strength=step).embedder(payload)(rgb)
-            low, high = (step, high) if psnr_of(marked, rgb) > wanted else (low, step)
+            low, high = (step, high) if delivered_psnr(marked, rgb) > wanted else (low, step)
         return {"step": low}
 
     def mark(self, pictures: Iterator[Rgb], payload: int, state: State) -> Iterator[av.VideoFrame]:
@@ -175,10 +176,13 @@ class Peer:
         return ImWatermark(self._method, strength=state["step"]) if "step" in state else self._plain
 
 
-def psnr_of(a: Rgb, b: Rgb) -> float:
-    """PSNR of two pictures, dB."""
-    error = float(np.mean((a.astype(np.float32) - b) ** 2))
-    return 10 * float(np.log10(255**2 / max(error, 1e-9)))
+def delivered_psnr(marked: Rgb, plain: Rgb) -> float:
+    """PSNR of two pictures in RGB, dB, after both were stored as yuv420p: what is delivered is compared.
+
+    Storing halves the colour's resolution and with it some of a mark that lies in colour.
+    """
+    a, b = (frame_to_rgb(rgb_to_frame(picture)).astype(np.float32) for picture in (marked, plain))
+    return 10 * math.log10(255**2 / max(float(np.mean((a - b) ** 2)), 1e-9))
 
 
 def mixed(rgb: Rgb, marked: Rgb, share: float) -> Rgb:
