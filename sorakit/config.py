@@ -57,6 +57,13 @@ class Settings(BaseSettings):
     )
 
     codec: Literal["auto", "h264", "hevc", "av1", "vp9"] = Field("auto", description="of published files")
+    training: Literal["allowed", "notAllowed", "constrained"] = Field(
+        "notAllowed", description="whether others may train models on published files (CAWG)"
+    )
+    training_info: str | None = Field(None, description="with `constrained`: the terms, or where they are")
+    oversight: Literal["fully_autonomous", "prompt_guided", "human_validated"] | None = Field(
+        None, description="how far a person watches over what models make here (c2pa.ai-disclosure)"
+    )
     signing_cert: Path | None = Field(None, description="PEM certificate chain of the signer, leaf first")
     signing_key: Path | None = Field(None, description="its PKCS#8 key, mode 0600")
     signer: str | None = Field(None, description="a signer in code: `module:attribute`, or an entry point")

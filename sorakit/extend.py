@@ -217,7 +217,8 @@ def extend(
         if progress is not None:
             progress("extend", (done - length) / (total - length))
     made = {"extended_from_frame": 0 if forward else total - length, "source_frames": length, "known": known}
-    return Clip(out, clip.fps, _about(sampler, prompt, seed, made | {"direction": direction}, clip))
+    about = _about(sampler, prompt, seed, made | {"direction": direction}, clip)
+    return Clip(out, clip.fps, about, clip.ingredients)
 
 
 def interpolate(
@@ -257,7 +258,7 @@ def interpolate(
         if progress is not None:
             progress("interpolate", min(1.0, (first + each) / gaps))
     about = _about(sampler, prompt, seed, {"factor": factor}, clip)
-    return Clip(out, Fraction(clip.fps * factor), about)
+    return Clip(out, Fraction(clip.fps * factor), about, clip.ingredients)
 
 
 def _check_edge(sampler: Sampler, edge: Rgb, direction: str) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 
 from sorakit.errors import ModelError, UsageError
 from sorakit.model_info import DEFAULT_MODEL, ModelInfo, load_info
-from sorakit.types import Clip, Generation, Progress, Rgb
+from sorakit.types import Clip, Generation, Ingredient, Progress, Rgb
 from sorakit.world.caption import parse
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_MODEL", "ModelInfo", "generate", "load_info", "load_pipeline", "picture_of", "seeded"]
 
 _MAX_VALUES = 1 << 24
+_TITLES = {"image": "first picture", "last_image": "last picture"}
 
 Picture = Path | str | Rgb
 """A picture file, or `uint8 (H, W, 3)`."""
@@ -93,7 +94,10 @@ def generate(
         "device": device, "dtype": dtype or "float32",
     } | {k: "sha256:" + hashlib.sha256(v.tobytes()).hexdigest() for k, v in pictures.items()}  # fmt: skip
     about = Generation(info.name, info.version, prompt, seed, info.licence, parameters)
-    return Clip(out.frames[0], Fraction(fps), about)
+    sources = tuple(
+        Ingredient(Path(v), title=_TITLES[k]) for k, v in given.items() if isinstance(v, Path | str)
+    )
+    return Clip(out.frames[0], Fraction(fps), about, sources)
 
 
 def picture_of(image: Picture, height: int, width: int) -> Rgb:

@@ -9,7 +9,7 @@ an output file is always whole and registered; a failure that Python sees also l
 import hashlib
 import math
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +29,7 @@ from sorakit.provenance.verify import Credential, read_credential
 from sorakit.registry.fingerprint import Fingerprint, fingerprint
 from sorakit.registry.record import Record
 from sorakit.registry.repo import Registry
-from sorakit.types import Clip, Generation, Progress, SourceType
+from sorakit.types import Clip, Generation, Ingredient, Progress, SourceType
 from sorakit.video.guard import prescan, run_guarded
 from sorakit.video.read import read_luma, read_rgb
 from sorakit.video.write import EncodeSettings, enlarge, geometry_of_clip, write_clip
@@ -84,6 +84,7 @@ def publish(
     generation: Generation | None = None,
     disclose_prompt: bool = False,
     labels: str | None = None,
+    ingredients: Sequence[Ingredient] = (),
     overwrite: bool = False,
     settings: Settings | None = None,
     session: SigningSession | None = None,
@@ -93,6 +94,7 @@ def publish(
 
     `source_type` and `generation` say what a *file* is and what made it; a `Clip` brings its own.
     `labels`: laws whose visible labels it shall bear (`"eu,cn,ca"`), None: as the settings say.
+    `ingredients`: files it was made from, besides those that a `Clip` names itself.
     `session`: the signer of many files, from `signing_session`; else the settings' signer is opened for this
     one.
     Raises one of the kit's errors; then no output file and no registry row exist.
@@ -104,12 +106,15 @@ def publish(
     report = progress or (lambda step, share: None)
     check_output(output, overwrite=overwrite, source=source)
     check_labels(None, settings)
+    made_from = _looked_at(
+        [*(source.ingredients if isinstance(source, Clip) else ()), *ingredients], settings
+    )
     unique_id = str(uuid.uuid4())
     with _session(session, settings) as signing, workplace(output) as work:
         marked_path, signed = work / f"marked{output.suffix}", work / f"signed{output.suffix}"
         report("mark", 0.0)
         if isinstance(source, Clip):
-            generation, source_type, parent = source.generation, SourceType.GENERATED, None
+            generation, source_type, parent = source.generation, _type_of(source, ingredients), None
             plan = plan_labels(settings.labels, source_type)
             marked = _mark_clip(source, marked_path, unique_id, settings, report, plan=plan)
         else:
@@ -133,9 +138,13 @@ def publish(
             fingerprint=seen.binding,
             provider=settings.provider,
             labels=plan.assertion(marked.duration, marked.kept_label),
+            ingredients=made_from,
+            training=settings.training,
+            training_info=settings.training_info,
+            oversight=settings.oversight,
         )
         picture = _thumbnail(marked_path)
-        sources = () if parent is None else (parent,)
+        sources = [*([] if parent is None else [parent]), *(i.path for i in made_from)]
         done = signing.sign(marked_path, signed, build_manifest(spec), thumbnail=picture, ingredients=sources)
         report("read the credential", 0.0)
         credential = _must_verify(signed, marked.payload)
@@ -170,6 +179,26 @@ def _session(session: SigningSession | None, settings: Settings) -> Iterator[Sig
     # `_must_verify` reads the signed file again as a stranger: no need to hash it once more before that.
     with signing_session(settings, check_hash=False) as own:
         yield own
+
+
+def _looked_at(ingredients: Sequence[Ingredient], settings: Settings) -> tuple[Ingredient, ...]:
+    """The ingredients, after their files' credentials were read once in a child that may crash or stall."""
+    for one in ingredients:
+        prescan(one.path, settings.limits)
+    if ingredients:
+        run_guarded(
+            "sorakit.provenance.inputs:look_task",
+            {"paths": [str(i.path.absolute()) for i in ingredients]},
+            timeout=settings.limits.check_seconds,
+            memory_bytes=settings.limits.memory_bytes,
+        )
+    return tuple(ingredients)
+
+
+def _type_of(clip: Clip, more: Sequence[Ingredient]) -> SourceType:
+    """A clip that goes on from another video is partly that video's."""
+    edited = any(i.relationship == "parentOf" for i in (*clip.ingredients, *more))
+    return SourceType.EDITED if edited else SourceType.GENERATED
 
 
 def check_labels(labels: str | None, settings: Settings | None = None) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from sorakit.config import Settings
 from sorakit.errors import LimitError, UsageError
-from sorakit.types import Clip, Progress, Rgb
+from sorakit.types import Clip, Ingredient, Progress, Rgb
 from sorakit.video.convert import resize
 from sorakit.video.guard import prescan, run_guarded
 from sorakit.video.probe import probe
@@ -67,6 +67,8 @@ def read_small(
     `exact`: to just these sides, else to `model_size`. `max_frames`: stop after so many. Raises the guarded
     reader's `InputError`s, and `LimitError` for more than 40 MiB of small frames.
 
+    The clip names the file as its parent.
+
     >>> read_small(Path("clip.mp4"), (32, 32)).frames.shape  # doctest: +SKIP
     (48, 32, 48, 3)
     """
@@ -80,7 +82,8 @@ def read_small(
         "sorakit.shrink:read_task", request, timeout=limits.check_seconds, memory_bytes=limits.memory_bytes
     )
     frames = np.frombuffer(base64.b64decode(answer["frames"]), np.uint8).reshape(answer["shape"])
-    return Clip(frames.copy(), Fraction(answer["fps"]))
+    source = Ingredient(path, "parentOf", "source video")
+    return Clip(frames.copy(), Fraction(answer["fps"]), ingredients=(source,))
 
 
 def read_task(request: dict[str, Any], _progress: Progress) -> dict[str, Any]:

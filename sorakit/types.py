@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from fractions import Fraction
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -19,6 +20,7 @@ __all__ = [
     "Evidence",
     "FrameGeometry",
     "Generation",
+    "Ingredient",
     "LabelEvidence",
     "Luma",
     "LumaFilter",
@@ -79,13 +81,31 @@ class Generation:
     parameters: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Ingredient:
+    """A file that a video was made from; it goes into the manifest with its own credential, if it has one.
+
+    `relationship`, C2PA's: a model was given it (`inputTo`), the video goes on from it or edits it
+    (`parentOf`, one at most), it is placed in it (`componentOf`). `title`: what it is called in public; never
+    the file's name, which is its owner's.
+    """
+
+    path: Path
+    relationship: Literal["inputTo", "parentOf", "componentOf"] = "inputTo"
+    title: str = "source file"
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Clip:
-    """A video in memory: `frames` is `uint8 (T, H, W, 3)` RGB at `fps` frames a second."""
+    """A video in memory: `frames` is `uint8 (T, H, W, 3)` RGB at `fps` frames a second.
+
+    `ingredients`: the files it was made from, for its manifest.
+    """
 
     frames: Rgb
     fps: Fraction
     generation: Generation | None = None
+    ingredients: tuple[Ingredient, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse anything but `uint8 (T, H, W, 3)` with at least one frame."""

@@ -23,7 +23,7 @@ from sorakit.backends.source import find_source, licence_of
 from sorakit.backends.vetting import Index, is_model, part_class, read_index, vet_classes, vet_files
 from sorakit.errors import ModelError, UsageError
 from sorakit.generate import seeded
-from sorakit.types import Clip, Generation, Progress
+from sorakit.types import Clip, Generation, Ingredient, Progress
 
 __all__ = ["ForeignModel", "load_foreign"]
 
@@ -79,7 +79,8 @@ class ForeignModel:
         parameters = self._parameters(asked) | {"fps": speed, "frames": len(made)}
         parameters |= {"height": made.shape[1], "width": made.shape[2]}
         about = Generation(self.name, self.version, prompt or None, seed, self.licence, parameters)
-        return Clip(made, Fraction(speed), about)
+        sources = (Ingredient(image, title="first picture"),) if isinstance(image, Path) else ()
+        return Clip(made, Fraction(speed), about, sources)
 
     def _run(self, given: dict[str, Any], seed: int, progress: Progress | None) -> Any:
         """The pipeline's frames, its errors turned into ours."""

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from sorakit.cli.signing import Cert, Key, Signer, Tsa, TsaPolicy, signing_settings
+from sorakit.cli.signing import Cert, Key, Signer, Training, Tsa, TsaPolicy, signing_settings
 from sorakit.cli.ui import console, one_line, print_json, progress_bar
 from sorakit.model_info import model_folder
 from sorakit.types import Clip, Progress
@@ -52,13 +52,14 @@ def extend(
     signer: Signer = None,
     tsa: Tsa = None,
     tsa_policy: TsaPolicy = None,
+    training: Training = None,
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace OUTPUT if it exists.")] = False,
     json_out: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Go on from a video, or lead up to it; the whole leaves watermarked, signed and registered.
 
     The video is made as small as the model works, at most 12 frames a second, without sound. The manifest
-    names it by its SHA-256.
+    takes it in as its parent, with its own credential if it has one.
 
     [bold]Example:[/]  sorakit extend red.mp4 "a big red circle orbits on a navy background" -o long.mp4
     --seconds 60
@@ -68,7 +69,7 @@ def extend(
 
     check_output(output, overwrite=force, source=source)
     check_labels(labels)
-    about_signing = signing_settings(cert, key, signer, tsa, tsa_policy)
+    about_signing = signing_settings(cert, key, signer, tsa, tsa_policy, training)
     prescan(source, about_signing.limits)  # before seconds go into loading a model
     with progress_bar(f"extending {source.name}", quiet=json_out) as progress:
         settings: dict[str, object] = {"steps": steps, "guidance": guidance, "device": device}

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sorakit.cli.signing import Cert, Key, Signer, Tsa, TsaPolicy, signing_settings
+from sorakit.cli.signing import Cert, Key, Signer, Training, Tsa, TsaPolicy, signing_settings
 from sorakit.cli.ui import console, one_line, print_json, progress_bar
 from sorakit.errors import UsageError
 from sorakit.model_info import model_folder
@@ -57,6 +57,7 @@ def generate(
     signer: Signer = None,
     tsa: Tsa = None,
     tsa_policy: TsaPolicy = None,
+    training: Training = None,
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace OUTPUT if it exists.")] = False,
     json_out: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -76,7 +77,7 @@ def generate(
 
     check_output(output, overwrite=force)
     check_labels(labels)
-    settings = signing_settings(cert, key, signer, tsa, tsa_policy)
+    settings = signing_settings(cert, key, signer, tsa, tsa_policy, training)
     asked: dict[str, Any] = {
         "seed": seed, "steps": steps, "guidance": guidance, "frames": frames, "fps": fps,
         "height": height or size, "width": width or size,

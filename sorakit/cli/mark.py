@@ -1,11 +1,11 @@
 """`sorakit mark`: put a watermark and a signed credential on a video that already exists."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from sorakit.cli.signing import Cert, Key, Signer, Tsa, TsaPolicy, signing_settings
+from sorakit.cli.signing import Cert, Key, Signer, Training, Tsa, TsaPolicy, signing_settings
 from sorakit.cli.ui import console, one_line, print_json, progress_bar
 from sorakit.types import SourceType
 
@@ -27,6 +27,13 @@ def mark(
     ] = "generated",
     tool: Annotated[str | None, typer.Option(help="Name of the tool that made the video.")] = None,
     tool_version: Annotated[str | None, typer.Option(help="That tool's version.")] = None,
+    ingredient: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="A picture or video that it was made from; may be given several times. It is an input, or "
+            "with `--source-type composite` a component."
+        ),
+    ] = None,
     labels: Annotated[
         str | None,
         typer.Option(
@@ -38,6 +45,7 @@ def mark(
     signer: Signer = None,
     tsa: Tsa = None,
     tsa_policy: TsaPolicy = None,
+    training: Training = None,
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace OUTPUT if it exists.")] = False,
     json_out: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -50,9 +58,10 @@ def mark(
     if source_type not in SOURCE_NAMES:
         raise typer.BadParameter(f"must be one of {', '.join(SOURCE_NAMES)}, got {source_type!r}")
     from sorakit.publish import publish  # noqa: PLC0415 - keeps `--help` quick
-    from sorakit.types import Generation  # noqa: PLC0415
+    from sorakit.types import Generation, Ingredient  # noqa: PLC0415
 
-    settings = signing_settings(cert, key, signer, tsa, tsa_policy)
+    settings = signing_settings(cert, key, signer, tsa, tsa_policy, training)
+    role: Literal["inputTo", "componentOf"] = "componentOf" if source_type == "composite" else "inputTo"
     made_by = Generation(tool, tool_version or "unknown") if tool else None
     with progress_bar(f"marking {source.name}", quiet=json_out) as progress:
         done = publish(
@@ -61,6 +70,7 @@ def mark(
             source_type=SOURCE_NAMES[source_type],
             generation=made_by,
             labels=labels,
+            ingredients=[Ingredient(path, role) for path in ingredient or ()],
             overwrite=force,
             settings=settings,
             progress=progress,

@@ -11,7 +11,7 @@ from sorakit.errors import UsageError
 if TYPE_CHECKING:
     from sorakit.config import Settings
 
-__all__ = ["Cert", "Key", "Signer", "Tsa", "TsaPolicy", "signing_settings"]
+__all__ = ["Cert", "Key", "Signer", "Training", "Tsa", "TsaPolicy", "signing_settings"]
 
 PANEL = "Signing"
 
@@ -55,12 +55,31 @@ TsaPolicy = Annotated[
 ]
 
 
+class TrainingUse(StrEnum):
+    """What others may do with the video in training (CAWG training and data mining 1.1)."""
+
+    allowed = "allowed"
+    not_allowed = "notAllowed"
+    constrained = "constrained"
+
+
+Training = Annotated[
+    TrainingUse | None,
+    typer.Option(
+        "--training",
+        help="Whether others may train models on it: `allowed`, `notAllowed`, `constrained`.",
+        rich_help_panel=PANEL,
+    ),
+]
+
+
 def signing_settings(
     cert: Path | None = None,
     key: Path | None = None,
     signer: str | None = None,
     tsa: str | None = None,
     tsa_policy: StampPolicy | None = None,
+    training: TrainingUse | None = None,
 ) -> "Settings":
     """The environment's settings with these options over them; one way of signing replaces the other."""
     from sorakit.config import Settings  # noqa: PLC0415 - keeps `--help` quick
@@ -76,6 +95,8 @@ def signing_settings(
         given["tsa_url"] = tsa
     if tsa_policy is not None:
         given["tsa_policy"] = tsa_policy.value
+    if training is not None:
+        given["training"] = training.value
     settings = Settings(**given)
     if settings.tsa_policy == "required" and settings.tsa_url is None:
         raise UsageError("a time stamp is required but no service is named; give --tsa URL")

@@ -18,9 +18,10 @@ from importlib.metadata import version
 from typing import Any, Literal
 
 from sorakit.errors import ProvenanceError
+from sorakit.provenance.disclosure import Oversight, ai_disclosure, model_identifier
 from sorakit.provenance.labels import LABELS_ASSERTION
 from sorakit.provenance.softbinding import SoftBinding, fingerprint_binding, soft_binding
-from sorakit.types import Generation, SourceType
+from sorakit.types import Generation, Ingredient, SourceType
 
 __all__ = ["GENERATION_LABEL", "IPTC", "PARENT", "ManifestSpec", "build_manifest"]
 
@@ -29,6 +30,9 @@ GENERATION_LABEL = "io.github.sorakit.generation"
 PARENT = "parent"
 """The parent ingredient's id inside a definition."""
 
+Training = Literal["allowed", "notAllowed", "constrained"]
+
+_BY_MODELS = (SourceType.GENERATED, SourceType.EDITED)
 MAX_TEXT = 4000
 MAX_DEPTH = 6
 
@@ -36,6 +40,10 @@ MAX_DEPTH = 6
 @dataclass(frozen=True, slots=True)
 class ManifestSpec:
     """What to declare.
+
+    `ingredients`: files besides the one that was marked, one `parentOf` at most (none where a file was
+    marked). `training`: whether others may train on it; with `constrained`, `training_info` says under which
+    terms. `oversight`: how far a person watched over what the model made.
 
     `title`: the published file's name. `unique_id`: SB 942's id, unique to this output. `payload_hex` and
     `algorithm`: the invisible mark, both or neither. `prompt_digest`: from `prompts.prompt_digest`; the
@@ -58,6 +66,10 @@ class ManifestSpec:
     parent_title: str = "source video"
     fingerprint: SoftBinding | None = None
     labels: dict[str, Any] | None = None
+    ingredients: tuple[Ingredient, ...] = ()
+    training: Training = "notAllowed"
+    training_info: str | None = None
+    oversight: Oversight | None = None
 
 
 def build_manifest(spec: ManifestSpec) -> dict[str, Any]:
@@ -80,8 +92,10 @@ def build_manifest(spec: ManifestSpec) -> dict[str, Any]:
             "data": {"actions": _actions(spec), "allActionsIncluded": True},
         },
         {"label": GENERATION_LABEL, "created": True, "data": _generation(spec)},
-        _training_mining(),
+        _training_mining(spec),
     ]
+    if spec.source_type in _BY_MODELS:
+        assertions.append(_disclosure(spec))
     if spec.algorithm is not None and spec.payload_hex is not None:
         assertions.append(soft_binding(spec.algorithm, spec.payload_hex))
     if spec.fingerprint is not None:
@@ -93,16 +107,8 @@ def build_manifest(spec: ManifestSpec) -> dict[str, Any]:
         "title": spec.title[:255],
         "assertions": assertions,
     }
-    if spec.kind == "marked":
-        manifest["ingredients"] = [
-            {
-                "title": spec.parent_title[:255],
-                "relationship": "parentOf",
-                "instance_id": PARENT,
-                "label": PARENT,
-                "digital_source_type": IPTC + spec.source_type,
-            }
-        ]
+    if sources := _ingredients(spec):
+        manifest["ingredients"] = sources
     return manifest
 
 
@@ -110,14 +116,49 @@ def _agent() -> dict[str, str]:
     return {"name": "sorakit", "version": version("sorakit")}
 
 
+def _ingredients(spec: ManifestSpec) -> list[dict[str, Any]]:
+    """The definitions in the order of `sources_of`: the marked file first, then the others."""
+    found: list[dict[str, Any]] = []
+    if spec.kind == "marked":
+        marked = {"title": spec.parent_title[:255], "relationship": "parentOf"}
+        found.append(marked | _named(PARENT) | {"digital_source_type": IPTC + spec.source_type})
+    for number, one in enumerate(spec.ingredients, 1):
+        told = {"title": one.title[:255], "relationship": one.relationship}
+        found.append(told | _named(_name_of(number, one)))
+    if sum(i["relationship"] == "parentOf" for i in found) > 1:
+        raise ProvenanceError("a video has one parent at most; give the other files as inputs or components")
+    return found
+
+
+def _named(name: str) -> dict[str, str]:
+    return {"instance_id": name, "label": name}
+
+
+def _name_of(number: int, ingredient: Ingredient) -> str:
+    return PARENT if ingredient.relationship == "parentOf" else f"source_{number}"
+
+
+def _referred(spec: ManifestSpec, relationship: str) -> dict[str, Any]:
+    """The `parameters` that name an action's ingredients; empty where there are none."""
+    names = [_name_of(n, i) for n, i in enumerate(spec.ingredients, 1) if i.relationship == relationship]
+    return {"parameters": {"ingredientIds": names}} if names else {}
+
+
 def _actions(spec: ManifestSpec) -> list[dict[str, Any]]:
     common = {"softwareAgent": _agent(), "when": _time(spec.when)}
     source = {"digitalSourceType": IPTC + spec.source_type}
-    if spec.kind == "generated":
-        actions: list[dict[str, Any]] = [{"action": "c2pa.created"} | source | common]
-    else:
+    inputs = _referred(spec, "inputTo")
+    if spec.kind == "marked":
         opened = {"action": "c2pa.opened", "parameters": {"ingredientIds": [PARENT]}}
-        actions = [opened | source | common]
+        actions: list[dict[str, Any]] = [opened | source | common]
+    elif parent := _referred(spec, "parentOf"):
+        # Made longer or changed by a model: its own frames go on being what its credential says.
+        actions = [{"action": "c2pa.opened"} | parent | common]
+        actions.append({"action": "c2pa.edited"} | source | inputs | common)
+    else:
+        actions = [{"action": "c2pa.created"} | source | inputs | common]
+    if placed := _referred(spec, "componentOf"):
+        actions.append({"action": "c2pa.placed"} | placed | common)
     if spec.algorithm is not None:
         # bound: the mark is the soft binding of this manifest, so it leads back to it
         actions.append({"action": "c2pa.watermarked.bound"} | common)
@@ -171,13 +212,32 @@ def _plain(value: Any, where: str, depth: int) -> Any:
     )
 
 
-def _training_mining() -> dict[str, Any]:
+def _training_mining(spec: ManifestSpec) -> dict[str, Any]:
+    """CAWG training and data mining 1.1."""
+    if (spec.training_info is not None) and spec.training != "constrained":
+        raise ProvenanceError(f"`training_info` goes with constrained training, got {spec.training}")
+    use: dict[str, str] = {"use": spec.training}
+    if spec.training_info is not None:
+        use["constraint_info"] = spec.training_info[:MAX_TEXT]
     uses = ("data_mining", "ai_inference", "ai_training", "ai_generative_training")
     return {
         "label": "cawg.training-mining",
         "created": True,
-        "data": {"entries": {f"cawg.{u}": {"use": "notAllowed"} for u in uses}},
+        "data": {"entries": {f"cawg.{u}": use for u in uses}},
     }
+
+
+def _disclosure(spec: ManifestSpec) -> dict[str, Any]:
+    """Our own models and those of diffusers are PyTorch's; of another tool's model only its name is known."""
+    g = spec.generation
+    if g is None:
+        return ai_disclosure(oversight=spec.oversight)
+    return ai_disclosure(
+        "c2pa.types.model.pytorch" if spec.kind == "generated" else "c2pa.types.model",
+        name=g.model,
+        identifier=model_identifier(g.model, g.version),
+        oversight=spec.oversight or ("prompt_guided" if g.prompt else None),
+    )
 
 
 def _time(when: datetime) -> str:

@@ -113,4 +113,4 @@ def enlarge(clip: Clip, *, min_side: int = MIN_SIDE, min_seconds: float = MIN_SE
         return clip
     size = (width * factor, height * factor)
     frames = np.stack([cv2.resize(f, size, interpolation=cv2.INTER_LANCZOS4) for f in clip.frames])
-    return Clip(frames.astype(np.uint8, copy=False), clip.fps, clip.generation)
+    return Clip(frames.astype(np.uint8, copy=False), clip.fps, clip.generation, clip.ingredients)
