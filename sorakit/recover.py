@@ -16,7 +16,7 @@ from sorakit.provenance.trust import Trust
 from sorakit.provenance.verify import Credential
 from sorakit.registry.fingerprint import Fingerprint
 from sorakit.registry.match import MATCH_THRESHOLD, similarity
-from sorakit.registry.record import Record
+from sorakit.registry.record import Printed
 from sorakit.registry.remote import ask_resolvers
 from sorakit.registry.repo import Registry
 from sorakit.registry.stored import open_stored
@@ -85,22 +85,23 @@ def _ask(evidence: Evidence, found: Findings, registry: Registry, trust: Trust, 
     mark = _named(evidence)
     if mark is None:
         return evidence
-    candidates = registry.find_by_binding(*mark)
+    candidates = registry.prints_by_binding(*mark)
     intact = evidence.in_registry and embedded.state != "tampered"
     if intact and any(c.manifest_id == embedded.manifest_id for c in candidates):
         return evidence  # the embedded credential and the mark agree: nothing to recover
     if not candidates or found.fingerprint is None:
         return replace(evidence, recovery=RecoveryEvidence("unavailable"))
-    return replace(evidence, recovery=_recover(candidates, found.fingerprint, trust, limits))
+    return replace(evidence, recovery=_recover(registry, candidates, found.fingerprint, trust, limits))
 
 
 def _recover(
-    candidates: Sequence[Record], seen: Fingerprint, trust: Trust, limits: Limits
+    registry: Registry, candidates: Sequence[Printed], seen: Fingerprint, trust: Trust, limits: Limits
 ) -> RecoveryEvidence:
     """The registered manifest whose fingerprint fits best, if any fits."""
     scored = [(similarity(c.fingerprint, seen), c) for c in candidates if c.fingerprint is not None]
-    score, best = max(scored, key=lambda s: (s[0], s[1].created), default=(0.0, None))
-    if best is None or score < MATCH_THRESHOLD:
+    score, first = max(scored, key=lambda s: (s[0], s[1].created), default=(0.0, None))
+    best = registry.get(first.manifest_id) if first is not None and score >= MATCH_THRESHOLD else None
+    if best is None:
         return RecoveryEvidence("no_match", similarity=score)
     about = {"title": best.title, "created": best.created.isoformat()}
     manifest = _summary(open_stored(best.store, trust, limits)) | about

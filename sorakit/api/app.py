@@ -6,6 +6,7 @@ web page reaches it through a name that resolves here.
 """
 
 import logging
+import re
 from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request
@@ -89,11 +90,20 @@ def _invalid(_request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"error": said or "invalid request"}, 414 if long else 400)
 
 
-def _refused(_request: Request, error: Exception) -> JSONResponse:
-    status = error.status_code if isinstance(error, BaseHTTPException) else 500
-    headers = error.headers if isinstance(error, BaseHTTPException) else None
-    said = error.detail if isinstance(error, BaseHTTPException) else "service failure"
-    return JSONResponse({"error": said}, status, dict(headers or {}))
+def _refused(request: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, BaseHTTPException):
+        return _failed(request, error)
+    headers = {k.lower(): v for k, v in (error.headers or {}).items()}
+    if error.status_code == 405:
+        headers["allow"] = ", ".join(_methods(request))
+    return JSONResponse({"error": error.detail}, error.status_code, headers)
+
+
+def _methods(request: Request) -> list[str]:
+    """All methods of a path; the router itself names only those of the first route on it."""
+    paths = request.app.openapi()["paths"]
+    fits = (p for p in paths if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", p), request.url.path))
+    return sorted(method.upper() for p in fits for method in paths[p])
 
 
 def _failed(_request: Request, error: Exception) -> JSONResponse:

@@ -12,9 +12,19 @@ from typing import Any
 from sorakit.errors import RegistryError
 from sorakit.registry.fingerprint import Fingerprint
 
-__all__ = ["Record"]
+__all__ = ["Printed", "Record"]
 
 MAX_STORE = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Printed:
+    """What it takes to compare pictures: a row without its manifest, which may be large."""
+
+    manifest_id: str
+    state: str
+    created: datetime
+    fingerprint: Fingerprint | None = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,13 +17,14 @@ from sorakit.errors import RegistryError
 from sorakit.registry import audit
 from sorakit.registry.engine import database_exists, open_engine, reading, writing
 from sorakit.registry.fingerprint import Fingerprint
-from sorakit.registry.record import Record
+from sorakit.registry.record import Printed, Record
 from sorakit.registry.tables import AuditRow, BindingRow, FingerprintRow, ManifestRow
 
 __all__ = ["Registry"]
 
 MAX_FOUND = 100
 Ids = list[str]
+Prints = list[Printed]
 Records = list[Record]
 
 
@@ -119,6 +120,30 @@ class Registry:
         )
         with reading(self._engine) as connection:
             return list(dict.fromkeys(connection.scalars(query)))
+
+    def prints_by_binding(self, algorithm: str, value: str) -> Prints:
+        """The same rows as `find_by_binding`, in one query and without their manifests."""
+        query = (
+            select(
+                ManifestRow.id,
+                ManifestRow.state,
+                ManifestRow.created_ms,
+                FingerprintRow.version,
+                FingerprintRow.blob,
+            )
+            .join(BindingRow, BindingRow.manifest_id == ManifestRow.id)
+            .outerjoin(FingerprintRow, FingerprintRow.manifest_id == ManifestRow.id)
+            .where(BindingRow.algorithm == algorithm, BindingRow.value == value.lower())
+            .order_by(ManifestRow.created_ms.desc(), ManifestRow.id)
+            .limit(MAX_FOUND)
+        )
+        with reading(self._engine) as connection:
+            rows = connection.execute(query).all()
+        found = (
+            Printed(i, state, _time(ms), None if blob is None else Fingerprint.from_bytes(version, blob))
+            for i, state, ms, version, blob in rows
+        )
+        return list({p.manifest_id: p for p in found}.values())
 
     def pending(self, before: datetime, limit: int = 1000) -> Records:
         """Rows from before a moment whose file was never confirmed: what a kill left behind."""

@@ -155,6 +155,12 @@ def test_rates_are_bounded(client):
     assert caller.get("/health").status_code == 200
 
 
+def test_other_methods_are_told_the_right_ones(client):
+    for path, methods in (("/matches/byBinding", "GET, POST"), ("/manifests/urn:c2pa:1", "GET")):
+        answer = client().request("OPTIONS", path)
+        assert (answer.status_code, answer.headers["allow"]) == (405, methods)
+
+
 def test_bodies_are_bounded_announced_or_not(client):
     caller = client(upload_bytes=1000)
     kind = {"content-type": "video/mp4"}

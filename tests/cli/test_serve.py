@@ -73,6 +73,11 @@ def test_it_starts_answers_and_ends(served: tuple[str, Any]) -> None:
     assert process.returncode in (0, 130, -signal.SIGINT)
 
 
+def test_a_resolver_that_cannot_be_one_is_a_usage_error(run_python: Any) -> None:
+    done = run_python(CODE, "check", "x.mp4", "--resolver", "http://example.org")
+    assert done.returncode == 2 and "https://" in done.stderr, done.stderr
+
+
 def test_why_it_cannot(run_python: Any, home: Path, tmp_path: Path) -> None:
     def serve(*args: str, at: Path = home) -> str:
         done = run_python(CODE, "serve", *args, home=at)

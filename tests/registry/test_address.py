@@ -1,5 +1,6 @@
 import pytest
 
+from sorakit.config import Settings
 from sorakit.errors import RegistryError, UsageError
 from sorakit.registry.address import parse_url, vetted
 
@@ -45,3 +46,9 @@ def test_ones_own_net_is_a_choice():
             vetted(parse_url(never), private=True)
     assert vetted(parse_url("http://localhost:1"), private=False) == "127.0.0.1"
     assert vetted(parse_url("https://8.8.8.8"), private=False) == "8.8.8.8"
+
+
+def test_the_setting_names_several(monkeypatch):
+    assert Settings().resolvers == ()
+    monkeypatch.setenv("SORAKIT_RESOLVERS", '["https://a.example", "https://b.example/v1"]')
+    assert Settings().resolvers == ("https://a.example", "https://b.example/v1")

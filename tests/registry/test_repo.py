@@ -62,7 +62,15 @@ def test_one_mark_may_lead_to_several_manifests_newest_first(registry):
         f"urn:c2pa:{n}" for n in (3, 2, 1)
     ]
     assert registry.find_by_binding("other.algorithm.1", "aa") == []
-    assert [r.manifest_id for r in registry.list(limit=2, offset=1)] == ["urn:c2pa:3", "urn:c2pa:2"]
+    assert [
+        (p.manifest_id, p.state, p.created, p.fingerprint)
+        for p in registry.prints_by_binding(ALGORITHM, "aA")
+    ] == [
+        (r.manifest_id, r.state, r.created, r.fingerprint) for r in registry.find_by_binding(ALGORITHM, "aa")
+    ]
+    registry.add_pending(record(5, value="cc", fingerprint=None))
+    assert [p.fingerprint for p in registry.prints_by_binding(ALGORITHM, "cc")] == [None]
+    assert [r.manifest_id for r in registry.list(limit=2, offset=2)] == ["urn:c2pa:3", "urn:c2pa:2"]
 
 
 def test_publishing_in_order(registry):
