@@ -20,6 +20,7 @@ import cv2
 from sorakit.config import Settings
 from sorakit.errors import OutputError, ProvenanceError, WatermarkError
 from sorakit.place import check_output, in_place, move, workplace
+from sorakit.provenance.inputs import look_at
 from sorakit.provenance.labels import LabelPlan, aigc_label, parse_schemes, plan_labels, read_aigc
 from sorakit.provenance.manifest import ManifestSpec, build_manifest
 from sorakit.provenance.prompts import prompt_digest
@@ -106,9 +107,8 @@ def publish(
     report = progress or (lambda step, share: None)
     check_output(output, overwrite=overwrite, source=source)
     check_labels(None, settings)
-    made_from = _looked_at(
-        [*(source.ingredients if isinstance(source, Clip) else ()), *ingredients], settings
-    )
+    own = source.ingredients if isinstance(source, Clip) else ()
+    made_from = look_at([*own, *ingredients], settings.limits)
     unique_id = str(uuid.uuid4())
     with _session(session, settings) as signing, workplace(output) as work:
         marked_path, signed = work / f"marked{output.suffix}", work / f"signed{output.suffix}"
@@ -179,20 +179,6 @@ def _session(session: SigningSession | None, settings: Settings) -> Iterator[Sig
     # `_must_verify` reads the signed file again as a stranger: no need to hash it once more before that.
     with signing_session(settings, check_hash=False) as own:
         yield own
-
-
-def _looked_at(ingredients: Sequence[Ingredient], settings: Settings) -> tuple[Ingredient, ...]:
-    """The ingredients, after their files' credentials were read once in a child that may crash or stall."""
-    for one in ingredients:
-        prescan(one.path, settings.limits)
-    if ingredients:
-        run_guarded(
-            "sorakit.provenance.inputs:look_task",
-            {"paths": [str(i.path.absolute()) for i in ingredients]},
-            timeout=settings.limits.check_seconds,
-            memory_bytes=settings.limits.memory_bytes,
-        )
-    return tuple(ingredients)
 
 
 def _type_of(clip: Clip, more: Sequence[Ingredient]) -> SourceType:

@@ -8,15 +8,18 @@ section 18.16 (ingredients): `parentOf` for what was opened, `componentOf` for w
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from c2pa import Builder, C2paError, Context, Reader
 
 from sorakit.provenance.context import safe_context
 from sorakit.provenance.media import sniff
-from sorakit.types import Progress
+from sorakit.types import Ingredient, Progress
 
-__all__ = ["add_ingredients", "look_task"]
+if TYPE_CHECKING:
+    from sorakit.config import Limits
+
+__all__ = ["add_ingredients", "look_at", "look_task"]
 
 
 def add_ingredients(
@@ -30,6 +33,29 @@ def add_ingredients(
             told = {k: v for k, v in definition.items() if not (has_own and k == "digital_source_type")}
             stream.seek(0)
             builder.add_ingredient(json.dumps(told), mime, stream)
+
+
+def look_at(ingredients: Sequence[Ingredient], limits: "Limits") -> tuple[Ingredient, ...]:
+    """The ingredients, after their files were read once in a child that may crash or stall.
+
+    Raises the guarded reader's errors for a file that is missing, no picture or video, or hostile.
+
+    >>> look_at([], Limits())  # doctest: +SKIP
+    ()
+    """
+    # Only here, as signing alone does without the video package.
+    from sorakit.video.guard import prescan, run_guarded  # noqa: PLC0415
+
+    for one in ingredients:
+        prescan(one.path, limits)
+    if ingredients:
+        run_guarded(
+            "sorakit.provenance.inputs:look_task",
+            {"paths": [str(i.path.absolute()) for i in ingredients]},
+            timeout=limits.check_seconds,
+            memory_bytes=limits.memory_bytes,
+        )
+    return tuple(ingredients)
 
 
 def look_task(request: dict[str, Any], _progress: Progress) -> dict[str, Any]:

@@ -14,6 +14,7 @@ to it).
 import math
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 from typing import Any, Literal
 
@@ -113,7 +114,13 @@ def build_manifest(spec: ManifestSpec) -> dict[str, Any]:
 
 
 def _agent() -> dict[str, str]:
-    return {"name": "sorakit", "version": version("sorakit")}
+    return {"name": "sorakit", "version": _version()}
+
+
+@cache
+def _version() -> str:
+    """Looked up once: it takes as long as signing a small file."""
+    return version("sorakit")
 
 
 def _ingredients(spec: ManifestSpec) -> list[dict[str, Any]]:
