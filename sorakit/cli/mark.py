@@ -1,13 +1,16 @@
 """`sorakit mark`: put a watermark and a signed credential on a video that already exists."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from sorakit.cli.signing import Cert, Key, Signer, Training, Tsa, TsaPolicy, signing_settings
-from sorakit.cli.ui import console, one_line, print_json, progress_bar
+from sorakit.cli.ui import console, one_line, print_error, print_json, progress_bar
 from sorakit.types import SourceType
+
+if TYPE_CHECKING:
+    from sorakit.batch import Order
 
 SOURCE_NAMES = {
     "generated": SourceType.GENERATED,
@@ -17,9 +20,12 @@ SOURCE_NAMES = {
 
 
 def mark(
-    source: Annotated[Path, typer.Argument(help="The video to mark.", metavar="IN")],
+    source: Annotated[
+        Path, typer.Argument(help="The video to mark, or with --batch a folder.", metavar="IN")
+    ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="The file to write: .mp4, .m4v, .mov, .mkv, .webm.")
+        Path,
+        typer.Option("--output", "-o", help="The file to write: .mp4, .m4v, .mov, .mkv, .webm; or a folder."),
     ],
     source_type: Annotated[
         str,
@@ -40,6 +46,13 @@ def mark(
             help="Laws whose labels it shall bear, drawn and signed: `eu`, `cn`, `ca`, `ca-visible`."
         ),
     ] = None,
+    batch: Annotated[
+        bool, typer.Option("--batch", help="Mark every video below the folder IN into the folder -o.")
+    ] = False,
+    pattern: Annotated[
+        str | None, typer.Option(help="With --batch: only these, for example `*.mov` or `day1/*`.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, max=64, help="With --batch: videos at a time.")] = 1,
     cert: Cert = None,
     key: Key = None,
     signer: Signer = None,
@@ -51,18 +64,35 @@ def mark(
 ) -> None:
     """Watermark, sign and register a video file; audio and frame times stay as they are.
 
+    With --batch a whole folder, mirrored. It can be stopped and started again: what is done is skipped, by
+    its SHA-256 and the settings. Bad files are reported and the rest goes on; the exit code is then 1. The
+    output folder gets a journal (sorakit-batch.jsonl) and a report (sorakit-batch.json and .html).
+
     [bold]Example:[/]  sorakit mark clip.mp4 -o clip-marked.mp4 --tool "Some Generator"
 
     [bold]Example:[/]  sorakit mark clip.mp4 -o out.mp4 --cert chain.pem --key key.pem --tsa http://tsa.example
+
+    [bold]Example:[/]  sorakit mark --batch videos -o marked --labels eu,cn --jobs 4
     """
     if source_type not in SOURCE_NAMES:
         raise typer.BadParameter(f"must be one of {', '.join(SOURCE_NAMES)}, got {source_type!r}")
-    from sorakit.publish import publish  # noqa: PLC0415 - keeps `--help` quick
+    from sorakit.batch import Order  # noqa: PLC0415 - keeps `--help` quick
+    from sorakit.publish import publish  # noqa: PLC0415
     from sorakit.types import Generation, Ingredient  # noqa: PLC0415
 
     settings = signing_settings(cert, key, signer, tsa, tsa_policy, training)
     role: Literal["inputTo", "componentOf"] = "componentOf" if source_type == "composite" else "inputTo"
     made_by = Generation(tool, tool_version or "unknown") if tool else None
+    if pattern is not None and not batch:
+        raise typer.BadParameter("goes with --batch", param_hint="--pattern")
+    if batch:
+        if ingredient:
+            raise typer.BadParameter("goes with a single video", param_hint="--ingredient")
+        if labels is not None:
+            settings = settings.model_copy(update={"labels": labels})
+        kind = SOURCE_NAMES[source_type]
+        _batch(Order(source, output, pattern, jobs, kind, made_by, force, settings), quiet=json_out)
+        return
     with progress_bar(f"marking {source.name}", quiet=json_out) as progress:
         done = publish(
             source,
@@ -83,3 +113,24 @@ def mark(
         console.print(
             f"{done.path}  mark {done.payload}  {done.psnr:.1f} dB  {done.manifest_id}", markup=False
         )
+
+
+def _batch(order: "Order", *, quiet: bool) -> None:
+    from sorakit.batch import mark_folder  # noqa: PLC0415
+    from sorakit.publish import check_labels  # noqa: PLC0415
+
+    check_labels(None, order.settings)
+    with progress_bar(f"marking {order.folder}", quiet=quiet) as progress:
+        summary = mark_folder(
+            order, lambda name, done, total, share: progress(f"{done} of {total} files, {name}", share)
+        )
+    for entry in summary["files"]:
+        if entry["state"] == "failed":
+            print_error(f"{entry['source']}: {entry['error']}")
+    if quiet:
+        print_json(summary)
+    else:
+        told = ", ".join(f"{n} {state}" for state, n in summary["counts"].items() if n)
+        console.print(f"{told}; report: {order.out / 'sorakit-batch.html'}", markup=False)
+    if summary["counts"]["failed"]:
+        raise typer.Exit(1)

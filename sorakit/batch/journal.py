@@ -1,0 +1,84 @@
+"""What was done, one JSON object a line, so that a run that was stopped goes on where it was.
+
+In: entries, each on the disk before the next step begins. Out: for an input's SHA-256, its output's name and
+the settings, what became of it. A line that a power cut tore is passed over. No absolute path stands in it.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from sorakit.errors import OutputError
+
+__all__ = ["JOURNAL", "Journal", "file_sha256"]
+
+JOURNAL = "sorakit-batch.jsonl"
+_MAX_LINE = 1 << 20
+
+Key = tuple[str, str, str]
+"""(input SHA-256, output's relative name, digest of the settings)."""
+
+
+class Journal:
+    """The journal in a folder, open for adding; use it as a context manager. Made on the first entry."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / JOURNAL
+        self._file: BinaryIO | None = None
+        self._last: dict[Key, dict[str, Any]] = {}
+        self._torn = False
+        with contextlib.suppress(FileNotFoundError):
+            self._read()
+
+    def _read(self) -> None:
+        try:
+            with self._path.open("rb") as f:
+                for line in iter(lambda: f.readline(_MAX_LINE), b""):
+                    self._torn = not line.endswith(b"\n")
+                    with contextlib.suppress(ValueError, KeyError, TypeError):
+                        entry = json.loads(line)
+                        self._last[_key(entry)] = entry
+        except FileNotFoundError:
+            raise
+        except OSError as e:
+            raise OutputError(f"cannot read {self._path}: {e.strerror}; move it away to start anew") from e
+
+    def __enter__(self) -> "Journal":
+        """Nothing to do."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+
+    def last(self, key: Key) -> dict[str, Any] | None:
+        """The newest entry for this input, output and settings."""
+        return self._last.get(key)
+
+    def add(self, entry: dict[str, Any]) -> None:
+        """Write one entry through to the disk. Raises `OutputError`."""
+        try:
+            if self._file is None:
+                self._file = self._path.open("ab")
+                if self._torn:
+                    self._file.write(b"\n")
+            self._file.write(json.dumps(entry, ensure_ascii=False).encode() + b"\n")
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as e:
+            raise OutputError(f"cannot write {self._path}: {e.strerror}; check free space") from e
+        self._last[_key(entry)] = entry
+
+
+def _key(entry: dict[str, Any]) -> Key:
+    return str(entry["input_sha256"]), str(entry["output"]), str(entry["settings"])
+
+
+def file_sha256(path: Path) -> str:
+    """Hex digest of a file's bytes. Raises `OSError`."""
+    with path.open("rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
