@@ -1,8 +1,8 @@
-"""Try attacks on a published video and see what the check still says: buttons, or a plain call.
+"""Try attacks on a published video and see what the check still says: a widget, or a plain call.
 
-In: the path of one of your own videos. Out: an `AttackLab`, which a notebook shows as buttons (native ones,
-so Tab, Enter and Space work) and a terminal as a list. The attacked copies are test files in a temporary
-folder that goes away with the lab.
+In: the path of one of your own videos. Out: an `AttackLab`, which a notebook shows as a list, a slider and a
+button (native ones, so Tab, arrows, Enter and Space work) and a terminal as text. The attacked copies are
+test files in a temporary folder that goes away with the lab.
 """
 
 import shutil
@@ -20,6 +20,7 @@ from sorakit.config import Settings
 from sorakit.errors import SorakitError, UsageError
 from sorakit.nb.card import CredentialCard
 from sorakit.nb.view import strip
+from sorakit.regenerate import install
 from sorakit.types import Verdict
 from sorakit.video.guard import prescan
 from sorakit.watermark import attacks
@@ -35,20 +36,32 @@ class Attempt:
     path: Path
     verdict: Verdict
     card: CredentialCard
+    source: Path | None = None
+    strength: float | None = None
+
+    @property
+    def mark(self) -> str:
+        """Whether the mark still reads, in words."""
+        found = self.verdict.evidence.watermark
+        if not found.found:
+            return f"the mark does not read (log10 p {found.log10_p:.1f})"
+        return f"the mark reads: {found.payload} (log10 p {found.log10_p:.1f})"
 
     def _repr_html_(self) -> str:
-        stills = strip(self.path, 4, height=112, caption=f"after: {self.name}")
-        return f'<div role="status">{stills.html}{self.card._repr_html_()}</div>'
+        what = self.name if self.strength is None else f"{self.name}, strength {self.strength:g}"
+        before = strip(self.source, 4, height=112, caption="before").html if self.source else ""
+        after = strip(self.path, 4, height=112, caption=f"after: {what}").html
+        said = f"<p><strong>{escape(self.mark)}</strong></p>"
+        return f'<div role="status">{before}{after}{said}{self.card._repr_html_()}</div>'
 
     def __repr__(self) -> str:
-        return f"{self.name}: {self.card}"
+        return f"{self.name}: {self.card}; {self.mark}"
 
 
 class AttackLab:
-    """Buttons that attack `path`; the same without buttons: `lab.run("remux")`.
+    """A widget that attacks `path`; the same without a widget: `lab.run("h264_crf28", 30)`.
 
-    `names`: which attacks to offer, all of `sorakit.watermark.attacks.ATTACKS` by default. `last`: the latest
-    attempt.
+    `names`: which attacks to offer, by default all that need no further video. `last`: the latest attempt.
 
     >>> lab = AttackLab("clip.mp4", ["remux"])  # doctest: +SKIP
     >>> lab.run("remux").verdict.decision  # doctest: +SKIP
@@ -60,7 +73,7 @@ class AttackLab:
     ) -> None:
         """Raises `UsageError` for names that are no attacks."""
         self.path = Path(path)
-        self.names = tuple(names if names is not None else attacks.ATTACKS)
+        self.names = tuple(names if names is not None else _alone())
         unknown = [n for n in self.names if n not in attacks.ATTACKS]
         if unknown or not self.names:
             raise UsageError(f"`names` must be among {', '.join(attacks.ATTACKS)}, got {', '.join(unknown)}")
@@ -69,47 +82,59 @@ class AttackLab:
         self._folder = Path(tempfile.mkdtemp(prefix="sorakit-lab-"))
         weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
 
-    def run(self, name: str) -> Attempt:
-        """Attack the video, check the result, and return both. Raises the kit's errors."""
+    def run(self, name: str, strength: float | None = None, seed: int = 0) -> Attempt:
+        """Attack the video, check the result, and return both. Raises the kit's errors.
+
+        `strength`: within the attack's range (`sorakit attack --list`), its default if None.
+        """
         if name not in self.names:
             raise UsageError(f"`name` must be one of {', '.join(self.names)}, got {name!r}")
         settings = self._settings or Settings()
         prescan(self.path, settings.limits)
         out = self._folder / f"{name}.mp4"
         out.unlink(missing_ok=True)
-        attacks.apply(name, self.path, out)
+        attacks.apply(name, self.path, out, strength, seed)
         verdict = check(out, settings=settings)
-        self.last = Attempt(name, out, verdict, CredentialCard.of(verdict, settings))
+        card = CredentialCard.of(verdict, settings)
+        self.last = Attempt(name, out, verdict, card, self.path, strength)
         return self.last
 
     def __repr__(self) -> str:
-        return f"AttackLab on {self.path.name}: lab.run(NAME) with NAME one of {', '.join(self.names)}"
+        return (
+            f"AttackLab on {self.path.name}: lab.run(NAME, STRENGTH) with NAME one of {', '.join(self.names)}"
+        )
 
     def widget(self) -> Any:
-        """The buttons with the result below them, an `ipywidgets.VBox`."""
+        """A list of attacks, a slider, a button, and the result below: an `ipywidgets.VBox`.
+
+        All are native controls: Tab moves between them, arrow keys choose and slide, Enter or Space attacks.
+        """
         import ipywidgets  # noqa: PLC0415 - an extra; `run` works without it
 
+        options = [(n.replace("_", " "), n) for n in self.names]
+        chosen = ipywidgets.Dropdown(options=options, description="Attack")
+        slider = ipywidgets.FloatSlider(description="Strength", readout_format=".3g", continuous_update=False)
+        says = ipywidgets.HTML()
+        button = ipywidgets.Button(description="Attack", tooltip="Attack the video and check the result")
         result = ipywidgets.HTML(value="<p>Choose an attack.</p>")
-        buttons = [self._button(ipywidgets, name, result) for name in self.names]
-        row = ipywidgets.HBox(buttons, layout=ipywidgets.Layout(flex_flow="row wrap"))
-        return ipywidgets.VBox([row, result])
 
-    def _button(self, ipywidgets: Any, name: str, result: Any) -> Any:
-        button = ipywidgets.Button(
-            description=name.replace("_", " "),
-            tooltip=f"Apply the attack “{name}” and check the result",
-            layout=ipywidgets.Layout(width="auto"),
-        )
+        def turn(_change: Any = None) -> None:
+            attack = attacks.ATTACKS[chosen.value]
+            says.value = f"<p>{escape(attack.summary)}{_range(attack)}</p>"
+            _set_range(slider, attack.strength)
 
         def clicked(_button: Any) -> None:
             result.value = '<p role="status">working …</p>'
             try:
-                result.value = self.run(name)._repr_html_()
+                result.value = self.run(chosen.value, _turned(slider, chosen.value))._repr_html_()
             except SorakitError as e:  # shown where the reader looks; a traceback would go to the log
                 result.value = _problem(str(e))
 
+        chosen.observe(turn, "value")
         button.on_click(clicked)
-        return button
+        turn()
+        row = ipywidgets.HBox([chosen, slider, button], layout=ipywidgets.Layout(flex_flow="row wrap"))
+        return ipywidgets.VBox([row, says, result])
 
     def _ipython_display_(self) -> None:
         from IPython import display  # noqa: PLC0415 - only a notebook calls this
@@ -119,6 +144,35 @@ class AttackLab:
             put(self.widget())
         except ImportError:
             put(repr(self))
+
+
+def _alone() -> list[str]:
+    install()
+    return [a.name for a in attacks.ATTACKS.values() if not a.needs_others]
+
+
+def _range(attack: attacks.Attack) -> str:
+    s = attack.strength
+    return f"; strength {s.low:g} to {s.high:g} {escape(s.unit)}" if s else ""
+
+
+def _set_range(slider: Any, strength: attacks.Strength | None) -> None:
+    """Give the slider an attack's range; the widget never passes through a range with its ends crossed."""
+    slider.disabled = strength is None
+    if strength is None:
+        return
+    with slider.hold_trait_notifications():
+        slider.min, slider.max = strength.low, strength.high
+        slider.step = (strength.high - strength.low) / 100
+        slider.value = strength.default
+
+
+def _turned(slider: Any, name: str) -> float | None:
+    """The slider's strength; None at the default, which rounding to steps must not shift."""
+    strength = attacks.ATTACKS[name].strength
+    if strength is None or abs(slider.value - strength.default) <= slider.step / 2:
+        return None
+    return float(min(max(slider.value, strength.low), strength.high))
 
 
 def _problem(text: str) -> str:

@@ -70,6 +70,6 @@ def _write(bench: Bench, results: Results, rows: list[Row]) -> tuple[Path, ...]:
         write_text(bench.folder / "table.csv", csv_text(results.table())),
         write_text(bench.folder / "clips.csv", csv_text(single)),
     ]
-    note = f"{results.clips} clips at {bench.psnr:g} dB, seed {bench.seed}; others hold 32 bits, sorakit 64"
+    note = f"{results.clips} clip(s) at {bench.psnr:g} dB, seed {bench.seed}; others hold 32 bits, sorakit 64"
     sheet = heatmap.draw(results, "Which marks survive what", note)
     return (*files, heatmap.write(sheet, bench.folder / "heatmap.png"))

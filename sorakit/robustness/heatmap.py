@@ -36,7 +36,7 @@ def draw(results: Results, title: str, note: str) -> Any:
     except ImportError as error:
         raise ModelError(f"drawing the heat map needs {error.name}: pip install pillow") from error
     width = max(_LABEL + _CELL * len(results.schemes) + 2 * _PAD, 900)
-    height = _HEAD + _ROW * (len(results.attacks) + 1) + 24 + 3 * _PAD
+    height = _HEAD + _ROW * (len(results.attacks) + 1) + 20 + 2 * _PAD
     sheet = Image.new("RGB", (width, height), _PAGE)
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default
     pen.text((_PAD, 28), title, fill=_INK, font=font(_TITLE))
@@ -56,7 +56,7 @@ def draw(results: Results, title: str, note: str) -> Any:
         x = _PAD + _LABEL + column * _CELL + _CELL / 2
         text = f"{results.mean(scheme):.1%}"
         pen.text((x, y + _ROW / 2 + 4), text, fill=_INK, font=font(_TEXT + 2), anchor="mm")
-    pen.text((_PAD, height - _PAD - 12), note, fill=_DIM, font=font(_SMALL))
+    pen.text((_PAD, height - _PAD - 8), note, fill=_DIM, font=font(_SMALL))
     return sheet
 
 
