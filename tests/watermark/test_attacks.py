@@ -90,7 +90,10 @@ def test_every_attack_repeats_to_the_pixel(small: Path, tmp_path: Path, name: st
         apply(name, small, tmp_path / run, seed=3, others=[small] * attack.needs_others)
     assert small.read_bytes() == before
     first = pictures(tmp_path / "a.mp4")
-    assert first == pictures(tmp_path / "b.mp4")
+    if name == "flip_byte":  # how a decoder conceals the damage is not the attack's doing
+        assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+    else:
+        assert first == pictures(tmp_path / "b.mp4")
     assert (first == pictures(small)) == (name in ("untouched", "remux"))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.mp4", "b.mp4"]
     with av.open(str(tmp_path / "a.mp4")) as container:
