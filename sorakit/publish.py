@@ -6,7 +6,6 @@ the registry row, with the final file's hash, is committed before the rename. So
 an output file is always whole and registered; a failure that Python sees also leaves no row behind.
 """
 
-import hashlib
 import math
 import uuid
 from collections.abc import Iterator, Sequence
@@ -18,8 +17,9 @@ from typing import Any
 import cv2
 
 from sorakit.config import Settings
+from sorakit.enrol import record_of, register_and_move
 from sorakit.errors import OutputError, ProvenanceError, WatermarkError
-from sorakit.place import check_output, in_place, move, workplace
+from sorakit.place import check_output, workplace
 from sorakit.provenance.inputs import look_at
 from sorakit.provenance.labels import LabelPlan, aigc_label, parse_schemes, plan_labels, read_aigc
 from sorakit.provenance.manifest import ManifestSpec, build_manifest
@@ -27,9 +27,7 @@ from sorakit.provenance.prompts import prompt_digest
 from sorakit.provenance.sign import SigningSession, signing_session
 from sorakit.provenance.trust import Trust
 from sorakit.provenance.verify import Credential, read_credential
-from sorakit.registry.fingerprint import Fingerprint, fingerprint
-from sorakit.registry.record import Record
-from sorakit.registry.repo import Registry
+from sorakit.registry.fingerprint import fingerprint
 from sorakit.types import Clip, Generation, Ingredient, Progress, SourceType
 from sorakit.video.guard import prescan, run_guarded
 from sorakit.video.read import read_luma, read_rgb
@@ -148,9 +146,9 @@ def publish(
         done = signing.sign(marked_path, signed, build_manifest(spec), thumbnail=picture, ingredients=sources)
         report("read the credential", 0.0)
         credential = _must_verify(signed, marked.payload)
-        record = _record(spec, credential, done.store, seen, signed)
+        record = record_of(spec, credential, done.store, seen, signed)
         marked_path.unlink()
-        _register_and_rename(
+        register_and_move(
             record,
             signed,
             output,
@@ -278,53 +276,6 @@ def _must_verify(path: Path, payload: str) -> Credential:
             "the signed file's soft binding is not the mark in its picture; nothing was written"
         )
     return credential
-
-
-def _record(
-    spec: ManifestSpec, credential: Credential, store: bytes, seen: Fingerprint, signed: Path
-) -> Record:
-    with signed.open("rb") as f:
-        digest = hashlib.file_digest(f, "sha256").hexdigest()
-    manifest_id = credential.provenance.manifest_id
-    if manifest_id is None:
-        raise ProvenanceError("the signed file names no active manifest; nothing was written")
-    return Record(
-        manifest_id=manifest_id,
-        store=store,
-        file_sha256=digest,
-        title=spec.title,
-        bindings=((str(spec.algorithm), str(spec.payload_hex)),),
-        fingerprint=seen,
-        generation=credential.generation,
-    )
-
-
-def _register_and_rename(
-    record: Record,
-    signed: Path,
-    output: Path,
-    settings: Settings,
-    report: Progress,
-    *,
-    labels: dict[str, Any] | None,
-    overwrite: bool,
-    sidecar: Path | None = None,
-) -> None:
-    report("register", 0.0)
-    with Registry(settings.database_url) as registry:
-        registry.add_pending(record)
-        try:
-            if labels is not None:
-                registry.audit("labelled", record.manifest_id, **labels)
-            report("rename", 0.0)
-            move(signed, output, overwrite=overwrite, sidecar=sidecar)
-        except BaseException:
-            if not in_place(signed, output):
-                registry.discard(record.manifest_id)
-            raise
-        report("confirm", 0.0)
-        registry.confirm(record.manifest_id)
-    report("confirm", 1.0)
 
 
 def _digest(settings: Settings, generation: Generation | None) -> str | None:

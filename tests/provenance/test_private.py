@@ -57,7 +57,7 @@ def test_no_field_tells_of_the_user_or_the_machine(way, monkeypatch, name, kind)
     source = way.file(seconds=1, name=f"{WORD}.mp4")
     if kind == "clip":
         source = replace(way.clip(seconds=1), generation=about, ingredients=(Ingredient(picture),))
-        done = way.publish(source, name)
+        done = way.publish(source, name, labels="eu,cn,ca")
     else:
         done = way.publish(source, name, generation=about, ingredients=[Ingredient(picture)])
     told = told_by(done.path)
