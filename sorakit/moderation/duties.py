@@ -108,11 +108,11 @@ def _metadata(s: _Seen) -> Duty:
 def _time_stamp(s: _Seen) -> Duty:
     what = ("a time stamp on the signature", "Code of Practice, section 1 (signed and time-stamped metadata)")
     if not s.valid:
-        return Duty(*what, False, s.no_manifest, "sign it with a time-stamping service")
+        return Duty(*what, False, s.no_manifest, "sign it with a time-stamping service: --tsa URL")
     if s.e.provenance.time_stamp:
         return Duty(*what, True, f"the signature carries a time stamp of {s.e.provenance.time_stamp}")
     return Duty(
-        *what, False, "the signature carries no time stamp", "sign with a time-stamping service set up"
+        *what, False, "the signature carries no time stamp", "sign with a time-stamping service: --tsa URL"
     )
 
 
@@ -145,7 +145,7 @@ def _kept(s: _Seen) -> Duty:
         return Duty(*what, True, "made from nothing, says the signed manifest: there were none to keep")
     if s.valid and p.ingredients:
         return Duty(
-            *what, True, "the manifest names its source as ingredient, with the source's own credential"
+            *what, True, "the manifest names its source as ingredient, and keeps what credential that had"
         )
     return Duty(*what, "unknown", "nobody can tell from a file what was removed from it")
 
