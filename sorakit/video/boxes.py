@@ -28,14 +28,21 @@ TOP = frozenset(
 
 MAX_DEPTH = 16
 
+C2PA_MANIFEST = bytes.fromhex("d8fec3d61b0e483c92975828877ec481") + bytes(4) + b"manifest\0"
+"""How a C2PA box with a manifest store begins (C2PA 2.4, annex A.5). A file may have one; more are refused
+later, so only a few are looked at here."""
+
+MAX_STORES = 4
+
 
 @dataclass(slots=True)
 class BoxCensus:
-    """What a walk saw: the number of boxes at all depths, and the types at the top."""
+    """What a walk saw: the number of boxes at all depths, the types at the top, where C2PA stores lie."""
 
     count: int = 0
     top: set[bytes] = field(default_factory=set)
     brand: bytes = b""
+    stores: list[tuple[int, int]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,3 +135,7 @@ def _note_top(file: BinaryIO, box: _Box, census: BoxCensus) -> None:
     if box.kind == b"ftyp" and not census.brand:
         file.seek(box.body)
         census.brand = file.read(4)
+    if box.kind == b"uuid" and len(census.stores) < MAX_STORES:
+        file.seek(box.body)
+        if file.read(29) == C2PA_MANIFEST:
+            census.stores.append((box.body + 37, box.end))  # behind the place of the first Merkle box

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from sorakit.errors import InputError, LimitError, NotAVideoError
 from sorakit.video.boxes import walk_boxes
+from sorakit.video.chunks import WALKERS, Pieces
 from sorakit.video.isolate import run_guarded
+from sorakit.video.stores import MAX_STORE, check_store
 
 if TYPE_CHECKING:  # pydantic takes 0.5 s to import, and bad input has to be answered quickly
     from sorakit.config import Limits
@@ -89,7 +91,7 @@ def prescan(path: str | Path, limits: "Limits") -> Prescan:
         if name is None:
             raise NotAVideoError(f"{path.name} is {_describe(head)}, not a video; give a video or image file")
         if name != "mov":
-            return Prescan(name, "image" if name in _IMAGES else "video", size)
+            return _prescan_pieces(path.name, name, file, size, limits)
         return _prescan_iso(path.name, file, size, limits)
 
 
@@ -145,9 +147,24 @@ def _regular_size(path: Path) -> int:
     return facts.st_size
 
 
+def _prescan_pieces(file_name: str, name: str, file: BinaryIO, size: int, limits: "Limits") -> Prescan:
+    pieces = Pieces(size, limits.max_boxes, limits.max_bytes)
+    try:
+        if name in WALKERS:
+            WALKERS[name](file, pieces)
+        check_store(pieces.store, max_boxes=limits.max_boxes, max_bytes=limits.max_bytes)
+    except InputError as error:
+        raise type(error)(f"{file_name}: {error}") from error
+    return Prescan(name, "image" if name in _IMAGES else "video", size)
+
+
 def _prescan_iso(name: str, file: BinaryIO, size: int, limits: "Limits") -> Prescan:
     try:
         census = walk_boxes(file, size, max_boxes=limits.max_boxes)
+        for start, end in census.stores:
+            file.seek(start)
+            store = file.read(min(end - start, MAX_STORE + 1))
+            check_store(store, max_boxes=limits.max_boxes, max_bytes=limits.max_bytes)
     except InputError as error:
         raise type(error)(f"{name}: {error}") from error
     if b"moov" in census.top:
