@@ -1,8 +1,10 @@
 """Walk the pieces of JPEG, PNG, RIFF (AVI, WebP), GIF and Matroska files without decoding them.
 
 In: an open binary file and bounds. Out: how many pieces there are, and the C2PA store if it lies in them.
-Standards: ITU-T T.81 annex B, W3C PNG 3 section 5, RIFF, GIF89a, RFC 8794 (EBML); and C2PA 2.4,
-annex A. A piece that claims to be longer than any file may be, and a file of nothing but tiny pieces, are refused before a parser that takes them seriously sees them. What is merely broken or cut off passes.
+Standards: ITU-T T.81 annex B, W3C PNG 3 section 5, RIFF, GIF89a, RFC 8794 (EBML), C2PA 2.4 annex A.
+
+A piece that claims to be longer than any file may be, and a file of nothing but tiny pieces, are refused
+before a parser that takes them seriously sees them. What is merely broken or cut off passes.
 """
 
 import io

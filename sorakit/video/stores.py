@@ -1,7 +1,7 @@
 """Bound what a C2PA manifest store may ask of its readers: its size, its boxes, how deep it is nested.
 
 In: the bytes of a JUMBF store, found by `boxes` or `chunks`. Out: a count, or a `LimitError`. Standards:
-ISO/IEC 19566-5 (JUMBF), RFC 8949 (CBOR). What is merely broken passes: the C2PA reader says what is wrong with it.
+ISO/IEC 19566-5 (JUMBF), RFC 8949 (CBOR). What is merely broken passes: the C2PA reader names it.
 """
 
 import struct
