@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Literal
 
 import av
@@ -22,6 +23,29 @@ from sorakit.types import Clip
 
 Kind = Literal["texture", "flat", "noise", "edges"]
 ROOT = Path(__file__).parent.parent
+
+
+def _load_network() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("network", Path(__file__).parent / "network.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_outbound(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Nothing in the suite reaches beyond this machine; the log of attempts, of children too, ends empty."""
+    network, log = _load_network(), tmp_path_factory.mktemp("network") / "attempts"
+    network.guard(log)
+    path = os.pathsep.join(filter(None, [str(network.GUARDS), os.environ.get("PYTHONPATH")]))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", path)
+        patch.setenv("SORAKIT_TEST_NETWORK_LOG", str(log))
+        yield log
+    attempts = log.read_text() if log.exists() else ""
+    assert attempts == "", f"the suite tried to reach beyond this machine:\n{attempts}"
+    assert sys.platform != "linux" or network.connections_abroad(os.getpid()) == []
 
 
 @pytest.fixture(autouse=True, scope="module")

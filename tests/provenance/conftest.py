@@ -22,7 +22,7 @@ class Signer:
     root: str
 
 
-def _certificate(name, issuer, public, key, *, ca, usages=(), days=30, start=None):
+def _certificate(name, issuer, public, key, *, ca, usages=(), days=30, start=None, depth=0):
     def full(common):
         return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
 
@@ -35,7 +35,7 @@ def _certificate(name, issuer, public, key, *, ca, usages=(), days=30, start=Non
         .serial_number(x509.random_serial_number())
         .not_valid_before(start)
         .not_valid_after(start + dt.timedelta(days=days))
-        .add_extension(x509.BasicConstraints(ca, 0 if ca else None), critical=True)
+        .add_extension(x509.BasicConstraints(ca, depth if ca else None), critical=True)
         .add_extension(x509.KeyUsage(not ca, False, False, False, False, ca, ca, False, False), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
@@ -84,7 +84,15 @@ def _authority(name, usages=(), days=300, start=None, parent=None) -> Authority:
     key = ec.generate_private_key(ec.SECP256R1())
     issuer, signer = (parent.name, parent.key) if parent else (name, key)
     made = _certificate(
-        name, issuer, key.public_key(), signer, ca=True, usages=usages, days=days, start=start
+        name,
+        issuer,
+        key.public_key(),
+        signer,
+        ca=True,
+        usages=usages,
+        days=days,
+        start=start,
+        depth=0 if parent else 1,
     )
     pem = made.public_bytes(serialization.Encoding.PEM).decode()
     return Authority(name, key, pem, pem + parent.above if parent else "")
