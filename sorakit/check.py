@@ -10,13 +10,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
 
 from sorakit.config import Limits, Settings
 from sorakit.errors import SorakitError
 from sorakit.moderation.duties import duties_of
 from sorakit.moderation.policy import POLICY, decide
 from sorakit.provenance.trust import Trust, load_trust
+from sorakit.standing import ask_revocation, notes
 from sorakit.types import Decision, DetectorEvidence, Evidence, Progress, Verdict
+from sorakit.video.fragments import joined
 from sorakit.video.guard import prescan, run_guarded
 
 __all__ = ["check", "exit_code"]
@@ -29,11 +32,14 @@ def check(
     settings: Settings | None = None,
     resolvers: Sequence[str] = (),
     progress: Progress | None = None,
+    fragments: Sequence[Path] = (),
 ) -> Verdict:
     """Say what is known about how the video (or image) at `path` was made.
 
     `resolvers`: addresses of Soft Binding Resolution APIs, asked besides `settings.resolvers` where the
-    file's mark leads nowhere here; without any, nothing is ever sent.
+    file's mark leads nowhere here. `fragments`: the media segments (`.m4s`) that belong to `path` where that
+    is the init segment of a stream. With `settings.ocsp` a trusted signer's issuer is asked whether the
+    certificate was revoked. Without resolvers and OCSP nothing is ever sent.
 
     A file that cannot be read gives a verdict `error` with the reason; nothing is raised for bad input.
 
@@ -44,18 +50,26 @@ def check(
     path = Path(path)
     settings = settings or Settings()
     try:
-        evidence = _gather(path, trust or load_trust(settings), settings, resolvers, progress)
+        with joined(path, fragments, settings.limits) as whole:
+            parts = {"fragments": [str(p.absolute()) for p in fragments], "pictures": whole}
+            evidence = _gather(path, trust or load_trust(settings), settings, resolvers, progress, parts)
     except SorakitError as e:
         evidence = Evidence(file=str(path), sha256=None, error=str(e))
     if evidence.error is None:
         labels = replace(evidence.labels, duties=duties_of(evidence))
         evidence = replace(evidence, labels=labels)
     decision, reasons = decide(evidence)
+    reasons = reasons + notes(evidence.provenance, settings)
     return Verdict(decision, evidence, reasons, POLICY, round((time.monotonic() - start) * 1000))
 
 
 def _gather(
-    path: Path, trust: Trust, settings: Settings, resolvers: Sequence[str], progress: Progress | None
+    path: Path,
+    trust: Trust,
+    settings: Settings,
+    resolvers: Sequence[str],
+    progress: Progress | None,
+    parts: dict[str, Any],
 ) -> Evidence:
     limits = settings.limits
     prescan(path, limits)
@@ -64,6 +78,7 @@ def _gather(
         {
             "path": str(path.absolute()),
             "trust": trust.to_json(),
+            **parts,
             "max_pixels": limits.max_pixels,
             "max_duration": limits.max_duration,
         },
@@ -79,7 +94,7 @@ def _gather(
     evidence = Evidence(
         file=str(path),
         sha256=found.sha256,
-        provenance=found.provenance,
+        provenance=ask_revocation(found.provenance, found.signer_chain, trust, settings),
         watermark=found.watermark,
         labels=found.labels,
     )

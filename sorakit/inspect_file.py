@@ -34,6 +34,7 @@ class Findings:
     labels: LabelEvidence = field(default_factory=LabelEvidence)
     store_sha256: str | None = None
     soft_bindings: list[tuple[str, str]] = field(default_factory=list)
+    signer_chain: list[str] = field(default_factory=list)
     fingerprint: Fingerprint | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -51,7 +52,9 @@ def inspect_file(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """Read all evidence that one file carries in itself."""
     path = Path(request["path"])
     progress("credential", 0.0)
-    credential = read_credential(path, Trust.from_json(request["trust"]))
+    fragments = tuple(Path(p) for p in request.get("fragments") or ())
+    credential = read_credential(path, Trust.from_json(request["trust"]), fragments=fragments)
+    path = Path(request.get("pictures") or path)  # an init segment alone has no pictures
     info = probe(path, max_pixels=request["max_pixels"], max_duration=request["max_duration"])
     progress("watermark", 0.2)
     mark = WatermarkEvidence()
@@ -61,7 +64,7 @@ def inspect_file(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
     if info.kind == "video" and (mark.found or request.get("fingerprint")):
         progress("fingerprint", 0.8)
         seen = fingerprint(read_luma(path, max_frames=FRAMES_WANTED))
-    with path.open("rb") as f:
+    with Path(request["path"]).open("rb") as f:
         digest = hashlib.file_digest(f, "sha256").hexdigest()
     said = replace(credential.provenance, generation=credential.generation)
     valid = said.state in ("trusted", "valid_untrusted")
@@ -73,7 +76,14 @@ def inspect_file(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
         declared=declared,
     )
     return Findings(
-        digest, said, mark, labels, credential.store_sha256, credential.soft_bindings, seen
+        sha256=digest,
+        provenance=said,
+        watermark=mark,
+        labels=labels,
+        store_sha256=credential.store_sha256,
+        soft_bindings=credential.soft_bindings,
+        signer_chain=credential.signer_chain,
+        fingerprint=seen,
     ).to_json()
 
 

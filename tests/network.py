@@ -1,8 +1,8 @@
 """No test may reach beyond this machine: connections and look-ups of names are refused and counted.
 
-Loopback is allowed. Python's own sockets are guarded by an audit hook, which no code can take off again; children
-in Python get the same through `sitecustomize` in the folder `guards`. What native code does is seen by
-`connections_abroad`, which reads the kernel's tables.
+Loopback is allowed. Python's own sockets are guarded by an audit hook, which no code can take off again;
+children in Python get the same through `sitecustomize` in the folder `guards`. What native code does is seen
+by `connections_abroad`, which reads the kernel's tables.
 """
 
 import os
@@ -46,7 +46,7 @@ def connections_abroad(pid: int) -> list[str]:
     inodes = set()
     for entry in Path(f"/proc/{pid}/fd").iterdir():
         try:
-            name = os.readlink(entry)
+            name = str(entry.readlink())
         except OSError:
             continue
         if name.startswith("socket:["):

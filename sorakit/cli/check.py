@@ -8,9 +8,10 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from sorakit.cli.ingredients import ingredient_tree
 from sorakit.cli.ui import console, one_line, print_error, print_json, progress_bar
 from sorakit.nb.words import credential_words, mark_words, recovery_words
-from sorakit.types import Decision, Verdict
+from sorakit.types import Decision, ProvenanceEvidence, Verdict
 
 _COLOURS = {
     Decision.TAMPERED: "red",
@@ -43,6 +44,19 @@ def check(
             metavar="URL",
         ),
     ] = None,
+    fragment: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="A media segment (.m4s) of the stream whose init segment FILE is; repeat in order."
+        ),
+    ] = None,
+    ocsp: Annotated[
+        bool | None,
+        typer.Option(
+            "--ocsp/--no-ocsp",
+            help="Ask a trusted signer's issuer whether the certificate was revoked. Uses the network.",
+        ),
+    ] = None,
     fail_above: Annotated[
         float | None, typer.Option(min=0, max=1, help="Exit 10 if a detector's probability exceeds this.")
     ] = None,
@@ -60,7 +74,9 @@ def check(
     from sorakit.provenance.trust import load_trust  # noqa: PLC0415
     from sorakit.registry.address import parse_url  # noqa: PLC0415
 
-    settings = Settings()
+    settings = Settings() if ocsp is None else Settings(ocsp=ocsp)
+    if fragment and len(files) > 1:
+        raise typer.BadParameter("give one FILE, the init segment", param_hint="--fragment")
     for url in resolver or []:
         parse_url(url)
     lists = [Path(t) for t in trust or [] if t != "dev"]
@@ -71,7 +87,12 @@ def check(
     for path in files:
         with progress_bar(f"checking {path.name}", quiet=json_out) as progress:
             verdict = check_file(
-                path, trust=anchors, settings=settings, resolvers=resolver or (), progress=progress
+                path,
+                trust=anchors,
+                settings=settings,
+                resolvers=resolver or (),
+                progress=progress,
+                fragments=fragment or (),
             )
         verdicts.append(verdict)
         if json_out:
@@ -91,7 +112,7 @@ def _panel(v: Verdict) -> Panel:
     table.add_column()
     rows = [
         ("credential", credential_words(v)),
-        ("signer", e.provenance.signer or "nobody"),
+        ("signer", _signer(e.provenance)),
         ("watermark", mark_words(v)),
         ("registry", recovery_words(v)),
         ("manifest", e.recovery.manifest_id or e.provenance.manifest_id or "none"),
@@ -101,5 +122,19 @@ def _panel(v: Verdict) -> Panel:
         rows.append(("detector", f"{e.detector.label} ({e.detector.model})"))
     for name, text in [*rows, *(("because", reason) for reason in v.reasons)]:
         table.add_row(name, Text(one_line(text)))
+        if name == "manifest" and e.provenance.ingredients:
+            table.add_row("made from", ingredient_tree(e.provenance.ingredients))
     title = Text.assemble((str(v.decision), f"bold {_COLOURS[v.decision]}"), "  ", one_line(e.file))
     return Panel(table, title=title, title_align="left", border_style=_COLOURS[v.decision])
+
+
+def _signer(found: ProvenanceEvidence) -> str:
+    """Who signed, through which list that counts here, and what is known of a revocation."""
+    words = [found.signer or "nobody"]
+    source = found.trust_list or {}
+    if source.get("name"):
+        date = source.get("imported")
+        words.append(f"trusted through list {source['name']}" + (f" of {date[:10]}" if date else ""))
+    if found.revocation:
+        words.append(f"revocation: {found.revocation.get('status')}")
+    return "; ".join(words)

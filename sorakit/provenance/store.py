@@ -4,7 +4,6 @@ In: the bytes of a JUMBF manifest store. Out: the leaf of a manifest's COSE sign
 (JUMBF), RFC 9052 (COSE), RFC 9360 (x5chain). Only headers are read here; c2pa-python checks signatures.
 """
 
-import io
 import struct
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -23,6 +22,7 @@ __all__ = [
     "may_sign_claims",
     "signer_certificate",
     "signer_chain",
+    "stapled_answers",
 ]
 
 X5CHAIN = 33
@@ -41,14 +41,17 @@ def signer_certificate(store: bytes, manifest_id: str) -> x509.Certificate | Non
 def signer_chain(store: bytes, manifest_id: str) -> list[x509.Certificate]:
     """That certificate and those above it, as the signature carries them; empty where it cannot be read."""
     try:
-        found = [
-            manifest
-            for _, top in _superboxes(memoryview(store))
-            for label, manifest in _superboxes(top)
-            if label == manifest_id
-        ]
-        return _chain_of(found[0]) if len(found) == 1 else []
+        return _chain_of_cose(_cose_of(store, manifest_id))
     except (*_BROKEN, x509.InvalidVersion):
+        return []
+
+
+def stapled_answers(store: bytes, manifest_id: str) -> list[bytes]:
+    """OCSP answers (DER) beside a manifest's signature (C2PA 2.4, 15.9, `rVals`); none where it is broken."""
+    try:
+        answers = _cose_of(store, manifest_id)[1].get("rVals", {}).get("ocspVals", [])
+        return [a for a in answers if isinstance(a, bytes)]
+    except (*_BROKEN, AttributeError):
         return []
 
 
@@ -111,15 +114,23 @@ def _is_ca(certificate: x509.Certificate) -> bool:
         return True  # unreadable: it signs nothing
 
 
-def _chain_of(manifest: memoryview) -> list[x509.Certificate]:
-    signatures = [box for label, box in _superboxes(manifest) if label == "c2pa.signature"]
+def _cose_of(store: bytes, manifest_id: str) -> Any:
+    """[protected, unprotected, content, signature] of a manifest; raises `ValueError` unless there is one."""
+    found = [
+        manifest
+        for _, top in _superboxes(memoryview(store))
+        for label, manifest in _superboxes(top)
+        if label == manifest_id
+    ]
+    signatures = [box for m in found for label, box in _superboxes(m) if label == "c2pa.signature"]
     bodies = [bytes(body) for box in signatures for kind, body in _boxes(box) if kind == b"cbor"]
-    return _chain_of_cose(bodies[0]) if len(bodies) == 1 else []
+    if len(found) != 1 or len(bodies) != 1:
+        raise ValueError("not one signature")
+    message: Any = cbor2.loads(bodies[0])
+    return message.value if isinstance(message, cbor2.CBORTag) else message
 
 
-def _chain_of_cose(data: bytes) -> list[x509.Certificate]:
-    message: Any = cbor2.load(io.BytesIO(data))
-    parts = message.value if isinstance(message, cbor2.CBORTag) else message
+def _chain_of_cose(parts: Any) -> list[x509.Certificate]:
     headers = [cbor2.loads(parts[0]) if parts[0] else {}, parts[1]]
     keys = (X5CHAIN, "x5chain")
     found = [h[k] for h in headers if isinstance(h, Mapping) for k in keys if k in h]

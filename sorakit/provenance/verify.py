@@ -10,13 +10,16 @@ import io
 import json
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from c2pa import C2paError, Context, Reader
+from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from sorakit.errors import LimitError
+from sorakit.provenance.codes import plain_words
 from sorakit.provenance.context import safe_context
 from sorakit.provenance.credential import Credential
 from sorakit.provenance.declarations import (
@@ -38,9 +41,10 @@ from sorakit.provenance.jumbf import make_active
 from sorakit.provenance.labels import LABELS_ASSERTION, read_declared
 from sorakit.provenance.manifest import GENERATION_LABEL
 from sorakit.provenance.media import CARRIES_C2PA, sniff
+from sorakit.provenance.ocsp import read_stapled
 from sorakit.provenance.sidecar import read_sidecar
 from sorakit.provenance.softbinding import parse_soft_bindings
-from sorakit.provenance.store import signer_chain
+from sorakit.provenance.store import signer_chain, stapled_answers
 from sorakit.provenance.trust import Trust
 from sorakit.types import ProvenanceEvidence
 
@@ -101,6 +105,7 @@ def _read(
             if beside is not None and beside != raw:
                 return _failed("tampered", "the credential beside it is not in the standard form")
             found = judge(report, raw, stored=mime == _STORE)
+            found = _not_revoked(found, report, raw, trust)
             found = _held_to_form(found, report, raw, stream if mime in _BMFF else None)
             return _describe(report, raw, found, trust, lambda i: _alone(raw, i, context))
     except C2paError as e:
@@ -167,6 +172,20 @@ def _held_to_form(found: Judgement, report: dict[str, Any], store: bytes, file: 
             stapled=found.stapled,
         )
     return found
+
+
+def _not_revoked(found: Judgement, report: dict[str, Any], store: bytes, trust: Trust) -> Judgement:
+    """Heed an OCSP answer that the signer put beside the signature; no network is needed for it."""
+    active = str(report.get("active_manifest"))
+    answers = stapled_answers(store, active) if found.state == "trusted" else []
+    if not answers:
+        return found
+    anchors = [x509.load_pem_x509_certificate(a.encode()) for a in trust.claims]
+    said = read_stapled(answers, signer_chain(store, active), anchors)
+    if said is None or said["status"] != "revoked":
+        return replace(found, stapled=found.stapled or (said and said["status"]))
+    problem = plain_words("signingCredential.ocsp.revoked")
+    return Judgement("valid_untrusted", [problem, *found.problems], stapled="revoked")
 
 
 def _refused(error: C2paError) -> Credential:

@@ -22,7 +22,7 @@ class Signer:
     root: str
 
 
-def _certificate(name, issuer, public, key, *, ca, usages=(), days=30, start=None, depth=0):
+def _certificate(name, issuer, public, key, *, ca, usages=(), days=30, start=None, depth=0, extra=()):
     def full(common):
         return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
 
@@ -40,6 +40,8 @@ def _certificate(name, issuer, public, key, *, ca, usages=(), days=30, start=Non
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
     )
+    for extension in extra:
+        builder = builder.add_extension(extension, critical=False)
     if usages:
         oids = [x509.ObjectIdentifier(u) for u in usages]
         builder = builder.add_extension(x509.ExtendedKeyUsage(oids), critical=False)
@@ -65,10 +67,20 @@ class Authority:
     pem: str
     above: str = ""
 
-    def issue(self, name="Leaf", usages=(DOCUMENT_SIGNING,), *, ca=False, days=30, start=None) -> Identity:
+    def issue(
+        self, name="Leaf", usages=(DOCUMENT_SIGNING,), *, ca=False, days=30, start=None, extra=()
+    ) -> Identity:
         key = ec.generate_private_key(ec.SECP256R1())
         leaf = _certificate(
-            name, self.name, key.public_key(), self.key, ca=ca, usages=usages, days=days, start=start
+            name,
+            self.name,
+            key.public_key(),
+            self.key,
+            ca=ca,
+            usages=usages,
+            days=days,
+            start=start,
+            extra=extra,
         )
         pem = serialization.Encoding.PEM
         plain = (serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
