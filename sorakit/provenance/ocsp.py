@@ -88,8 +88,10 @@ def read_stapled(
     answers: list[bytes], chain: list[x509.Certificate], anchors: list[x509.Certificate]
 ) -> dict[str, Any] | None:
     """The first sound one of the answers that a signer put beside the signature, as of its date, or None."""
-    issuer = find_issuer(chain, anchors) if answers else None
-    for data in answers[:MAX_STAPLED] if issuer is not None else []:
+    issuer = find_issuer(chain, anchors) if answers and chain else None
+    if issuer is None:
+        return None
+    for data in answers[:MAX_STAPLED]:
         try:
             made = ocsp.load_der_ocsp_response(data[:MAX_ANSWER]).this_update_utc
         except (ValueError, TypeError, UnsupportedAlgorithm):

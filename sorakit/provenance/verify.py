@@ -182,8 +182,9 @@ def _not_revoked(found: Judgement, report: dict[str, Any], store: bytes, trust: 
         return found
     anchors = [x509.load_pem_x509_certificate(a.encode()) for a in trust.claims]
     said = read_stapled(answers, signer_chain(store, active), anchors)
-    if said is None or said["status"] != "revoked":
-        return replace(found, stapled=found.stapled or (said and said["status"]))
+    status = found.stapled if said is None else str(said["status"])
+    if status != "revoked":
+        return replace(found, stapled=status)
     problem = plain_words("signingCredential.ocsp.revoked")
     return Judgement("valid_untrusted", [problem, *found.problems], stapled="revoked")
 

@@ -57,6 +57,9 @@ _SOUND: tuple[tuple[int, bytes], ...] = (
     (0, b"\xff\xf9"),
 )
 
+_SIDECARS = frozenset({"matroska", "mpegts", "ogg", "flv", "mpeg"})
+"""Containers without a place for a manifest store: theirs is a file beside them."""
+
 _IMAGES = frozenset({"png_pipe", "jpeg_pipe", "tiff_pipe", "j2k_pipe", "jpegxl_pipe", "webp_pipe", "heif"})
 
 
@@ -90,6 +93,8 @@ def prescan(path: str | Path, limits: "Limits") -> Prescan:
         name = sniff(head)
         if name is None:
             raise NotAVideoError(f"{path.name} is {_describe(head)}, not a video; give a video or image file")
+        if name in _SIDECARS:
+            _look_beside(path, limits)
         if name != "mov":
             return _prescan_pieces(path.name, name, file, size, limits)
         return _prescan_iso(path.name, file, size, limits)
@@ -145,6 +150,18 @@ def _regular_size(path: Path) -> int:
     if not os.access(path, os.R_OK):
         raise InputError(f"no permission to read {path}; change its mode or owner")
     return facts.st_size
+
+
+def _look_beside(path: Path, limits: "Limits") -> None:
+    """Bound the manifest store in a `.c2pa` file beside a container that cannot hold one."""
+    for beside in (path.with_name(path.name + ".c2pa"), path.with_suffix(".c2pa")):
+        if beside != path and beside.is_file() and os.access(beside, os.R_OK):
+            with beside.open("rb") as file:
+                store = file.read(MAX_STORE + 1)
+            try:
+                check_store(store, max_boxes=limits.max_boxes, max_bytes=limits.max_bytes)
+            except InputError as error:
+                raise type(error)(f"{beside.name}: {error}") from error
 
 
 def _prescan_pieces(file_name: str, name: str, file: BinaryIO, size: int, limits: "Limits") -> Prescan:

@@ -150,6 +150,14 @@ def test_bombs_in_a_gifs_credential(tmp_path, store):
     refused_within(tmp_path / "x", 0.5)
 
 
+@pytest.mark.parametrize("name", ["x.c2pa", "x.webm.c2pa"])
+@pytest.mark.parametrize("store", STORES)
+def test_bombs_in_a_credential_beside_the_file(tmp_path, store, name):
+    (tmp_path / "x.webm").write_bytes(element(EBML, b""))
+    (tmp_path / name).write_bytes(STORES[store])
+    refused_within(tmp_path / "x.webm", 0.5)
+
+
 @pytest.mark.parametrize("content", [JPEG, PNG, WEBP, GIF, *(h(jumb(b"c2pa")) for h in HOLDERS.values())])
 def test_ordinary_files_pass(tmp_path, content):
     (tmp_path / "x").write_bytes(content)
