@@ -157,7 +157,7 @@ def _video(path: Path, frames: Any, codec: str) -> Path:
 
 
 def _signed(path: Path, settings: Settings) -> bytes:
-    """`path` signed by the development identity, through c2pa-python: images are no output of the kit."""
+    """`path` signed by the development identity; straight through c2pa-python where the kit signs none."""
     import io  # noqa: PLC0415
 
     from c2pa import Builder, C2paSignerInfo, Signer  # noqa: PLC0415
@@ -166,7 +166,17 @@ def _signed(path: Path, settings: Settings) -> bytes:
     from sorakit.provenance.keys import load_identity  # noqa: PLC0415
     from sorakit.provenance.manifest import ManifestSpec, build_manifest  # noqa: PLC0415
     from sorakit.provenance.media import sniff  # noqa: PLC0415
+    from sorakit.provenance.sign import SIGNABLE, sign  # noqa: PLC0415
 
+    if path.suffix in SIGNABLE:
+        signed = path.with_name("signed" + path.suffix)
+        sign(
+            path,
+            signed,
+            build_manifest(ManifestSpec("a", "generated", "id")),
+            load_identity(settings.keys_dir),
+        )
+        return signed.read_bytes()
     identity, mime, out = load_identity(settings.keys_dir), str(sniff(path)), io.BytesIO()
     definition = build_manifest(ManifestSpec("a", "generated", "id")) | {"format": mime}
     info = C2paSignerInfo(b"es256", identity.chain_pem, identity.key_pem, None)

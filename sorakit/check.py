@@ -52,7 +52,9 @@ def check(
     try:
         with joined(path, fragments, settings.limits) as whole:
             parts = {"fragments": [str(p.absolute()) for p in fragments], "pictures": whole}
-            evidence = _gather(path, trust or load_trust(settings), settings, resolvers, progress, parts)
+            evidence = _gather(
+                path, trust or load_trust(settings), settings, resolvers, progress, parts=parts
+            )
     except SorakitError as e:
         evidence = Evidence(file=str(path), sha256=None, error=str(e))
     if evidence.error is None:
@@ -69,6 +71,7 @@ def _gather(
     settings: Settings,
     resolvers: Sequence[str],
     progress: Progress | None,
+    *,
     parts: dict[str, Any],
 ) -> Evidence:
     limits = settings.limits

@@ -12,13 +12,17 @@ carry its hash in an assertion of ours (`FILE_TYPE`).
 import hashlib
 import io
 import struct
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import cbor2
 
+from sorakit.errors import LimitError
 from sorakit.provenance.jumbf import boxes, description
+from sorakit.video.chunks import WALKERS, Pieces
+from sorakit.video.guard import sniff
 
 __all__ = ["FILE_TYPE", "container_fault", "file_type_assertion", "file_type_hash", "store_fault"]
 
@@ -122,12 +126,16 @@ def _described(kind: bytes, body: memoryview) -> tuple[bytes, int, str, memoryvi
 
 
 def container_fault(stream: BinaryIO, store: bytes) -> str | None:
-    """What is not as it must be in the C2PA box of an MP4 or MOV, or None.
+    """What is not as it must be where a file holds its manifest store, or None.
 
     `store`: the manifest store as the reader gives it, which is its own way of writing what it read. The
     file must hold the same bytes, and nothing but zeros behind them.
     """
     size = stream.seek(0, io.SEEK_END)
+    stream.seek(0)
+    name = sniff(stream.read(4096))
+    if name in WALKERS:
+        return _pieces_fault(stream, store, name, size)
     for kind, _, body, end in _top_boxes(stream, size):
         if kind != b"uuid":
             continue
@@ -144,6 +152,22 @@ def container_fault(stream: BinaryIO, store: bytes) -> str | None:
             return "its boxes are not written as the standard has it"
         return None
     return "the box that holds it was not found"
+
+
+def _pieces_fault(stream: BinaryIO, store: bytes, name: str, size: int) -> str | None:
+    """JPEG, PNG, RIFF and GIF: the pieces that hold the store, and the length in RIFF's header."""
+    pieces = Pieces(size, sys.maxsize, sys.maxsize)
+    try:
+        WALKERS[name](stream, pieces)
+    except LimitError as e:
+        return str(e)
+    if bytes(pieces.store[: len(store)]) != store or pieces.store[len(store) :].strip(b"\0"):
+        return "its boxes are not written as the standard has it"
+    stream.seek(0)
+    head = stream.read(8)
+    if head[:4] == b"RIFF" and struct.unpack("<I", head[4:])[0] + 8 not in (size, size - 1, size + 1):
+        return "the file's length is not what its header says"
+    return None
 
 
 def _is_merkle(stream: BinaryIO, at: int, size: int) -> bool:

@@ -106,7 +106,7 @@ def _read(
                 return _failed("tampered", "the credential beside it is not in the standard form")
             found = judge(report, raw, stored=mime == _STORE)
             found = _not_revoked(found, report, raw, trust)
-            found = _held_to_form(found, report, raw, stream if mime in _BMFF else None)
+            found = _held_to_form(found, report, raw, stream if mime in CARRIES_C2PA else None)
             return _describe(report, raw, found, trust, lambda i: _alone(raw, i, context))
     except C2paError as e:
         return _refused(e)
@@ -156,7 +156,7 @@ def _alone(store: bytes, manifest_id: str, context: Context) -> Judgement | None
 
 
 def _held_to_form(found: Judgement, report: dict[str, Any], store: bytes, file: BinaryIO | None) -> Judgement:
-    """Check what the content hash leaves out of an MP4 or MOV: its first box, and the C2PA box's header."""
+    """Check what the content hash leaves out: an MP4's first box, and how the file holds the store."""
     if found.state == "tampered" or file is None:
         return found
     for assertion in items(_active(report).get("assertions")):
@@ -194,7 +194,7 @@ def _refused(error: C2paError) -> Credential:
     text = clean(str(error)) or "unknown"
     if isinstance(error, C2paError.ManifestNotFound | C2paError.NotSupported):
         return Credential()
-    if isinstance(error, C2paError.RemoteManifest):
+    if isinstance(error, C2paError.RemoteManifest) or text.startswith("Remote: must fetch"):
         evidence = ProvenanceEvidence(problems=["the credential lies on a server, which is not asked"])
         return Credential(evidence)
     if isinstance(error, C2paError.Io) or "asset could not be parsed" in text:
