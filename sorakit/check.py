@@ -21,6 +21,7 @@ from sorakit.standing import ask_revocation, notes
 from sorakit.types import Decision, DetectorEvidence, Evidence, Progress, Verdict
 from sorakit.video.fragments import joined
 from sorakit.video.guard import prescan, run_guarded
+from sorakit.watermark.keyring import secret_keys
 
 __all__ = ["check", "exit_code"]
 
@@ -84,6 +85,7 @@ def _gather(
             **parts,
             "max_pixels": limits.max_pixels,
             "max_duration": limits.max_duration,
+            "secret_keys": secret_keys(settings),
         },
         timeout=limits.check_seconds,
         memory_bytes=limits.memory_bytes,

@@ -50,6 +50,9 @@ class Settings(BaseSettings):
     crf: int = Field(18, ge=0, le=51, description="x264 constant rate factor of published files")
     preset: str = Field("medium", description="x264 preset of published files")
     psnr: float = Field(45.0, ge=38, le=55, description="luma PSNR of the watermark, dB")
+    watermark_keys: Literal["public", "both", "secret"] = Field(
+        "both", description="patterns of published files: `both` is public alone until a secret key exists"
+    )
     ocsp: bool = Field(False, description="ask a trusted signer's issuer about revocation, over the network")
     ocsp_seconds: float = Field(5.0, gt=0, le=60, description="time for that question")
     trust_list_days: int = Field(90, ge=1, description="age, days, from which a list of trust anchors is old")

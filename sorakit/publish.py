@@ -32,7 +32,9 @@ from sorakit.types import Clip, Generation, Ingredient, Progress, SourceType
 from sorakit.video.guard import prescan, run_guarded
 from sorakit.video.read import read_luma, read_rgb
 from sorakit.video.write import EncodeSettings, enlarge, geometry_of_clip, write_clip
+from sorakit.watermark.keyring import marking_keys, secret_keys
 from sorakit.watermark.payload import new_payload
+from sorakit.watermark.reading import reads_under
 from sorakit.watermark.video import FRAMES_WANTED, VideoWatermark
 
 __all__ = ["Published", "check_labels", "check_output", "publish"]
@@ -120,7 +122,7 @@ def publish(
             plan = plan_labels(settings.labels, source_type)
             marked = _mark_file(source, marked_path, unique_id, settings, report, plan=plan)
         report("read the mark", 0.0)
-        _must_read_back(marked_path, marked.payload)
+        _must_read_back(marked_path, marked.payload, marking_keys(settings))
         report("sign", 0.0)
         seen = fingerprint(read_luma(marked_path, max_frames=FRAMES_WANTED))
         spec = ManifestSpec(
@@ -201,7 +203,9 @@ def _mark_clip(
     psnr = write_clip(
         clip,
         out,
-        luma=VideoWatermark().embedder(geometry_of_clip(clip), payload, psnr=settings.psnr),
+        luma=VideoWatermark().embedder(
+            geometry_of_clip(clip), payload, keys=marking_keys(settings), psnr=settings.psnr
+        ),
         settings=EncodeSettings(crf=settings.crf, preset=settings.preset, codec=settings.codec),
         metadata=plan.tags({}) | aigc_label(settings.provider, unique_id),
         progress=report,
@@ -234,6 +238,8 @@ def _mark_file(
             "dst": str(out.absolute()),
             "payload": f"{new_payload():016x}",
             "psnr": settings.psnr,
+            "keys": [key.hex() for key in marking_keys(settings)],
+            "secret_keys": secret_keys(settings),
             "crf": settings.crf,
             "preset": settings.preset,
             "codec": settings.codec,
@@ -253,10 +259,9 @@ def _mark_file(
     return _Marked(str(answer["payload"]), float(answer["psnr"]), duration, tuple(notes), earlier)
 
 
-def _must_read_back(path: Path, payload: str) -> None:
-    """The mark has to be readable in the very file that leaves."""
-    found = VideoWatermark().detect(read_luma(path, max_frames=FRAMES_WANTED))
-    if found.payload != payload:
+def _must_read_back(path: Path, payload: str, keys: tuple[bytes, ...]) -> None:
+    """The mark has to be readable in the very file that leaves, under every key it was made with."""
+    if not reads_under(keys, read_luma(path, max_frames=FRAMES_WANTED), payload):
         raise WatermarkError(
             "the watermark does not read back from the encoded video (too dark, flat or short to carry it); "
             "use a longer or more detailed clip, or a lower --psnr"

@@ -176,7 +176,9 @@ class WatermarkEvidence:
     """What the invisible mark says. `log10_p` bounds the chance of this on unmarked video (0 = no evidence).
 
     `payload`: 16 hex digits when the mark decodes above its gate, else null. `geometry`: the undone
-    `scale`, `rotation` (degrees), `mirrored`. `segments`: per-time evidence, ms.
+    `scale`, `rotation` (degrees), `mirrored`. `segments`: per-time evidence, ms. `keys`: which of "public"
+    and "secret" read the payload; `key_id`: which secret key. `public_payload`: what the public mark says
+    where the secret one says something else, for then it was overwritten.
     """
 
     found: bool = False
@@ -185,6 +187,9 @@ class WatermarkEvidence:
     log10_p: float = 0.0
     geometry: dict[str, Any] = field(default_factory=dict)
     segments: list[dict[str, Any]] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
+    key_id: str | None = None
+    public_payload: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

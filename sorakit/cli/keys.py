@@ -5,9 +5,11 @@ from typing import Annotated, Any
 
 import typer
 
+from sorakit.cli import keys_watermark
 from sorakit.cli.ui import console, one_line, print_json
 
 app = typer.Typer(no_args_is_help=True, help="The signing identity of this user.")
+app.add_typer(keys_watermark.app, name="watermark")
 
 
 @app.command()

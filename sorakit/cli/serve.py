@@ -77,7 +77,7 @@ def serve(
 def _token(path: Path | None) -> str | None:
     if path is None:
         return None
-    from sorakit.provenance.files import read_private  # noqa: PLC0415
+    from sorakit.private_files import read_private  # noqa: PLC0415
 
     token = read_private(path).decode("utf-8", "replace").strip()
     if not (16 <= len(token) <= 512 and token.isascii() and token.isprintable() and " " not in token):

@@ -90,6 +90,11 @@ def _ai_watermarked(e: Evidence) -> str | None:
     if not e.watermark.found:
         return None
     head = f"The watermark decodes (chance of this in unmarked video below 1e{e.watermark.log10_p:.0f})"
+    if e.watermark.public_payload is not None:
+        head = (
+            f"The public mark says {e.watermark.public_payload}, but the secret one, which takes the key to "
+            f"write, says {e.watermark.payload}: the public mark was overwritten. " + head
+        )
     if e.recovery.state == "no_match":
         return head + ", but the picture does not match the one it was issued for: the mark may be copied."
     if e.recovery.state == "unavailable":

@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from sorakit.errors import IdentityError
+from sorakit.private_files import read_private, write_private
 from sorakit.provenance.chain import algorithm_of, check_chain, check_pair, load_chain, load_key, pem_of
-from sorakit.provenance.files import read_private, write_private
 
 __all__ = ["DEV_FILE", "OWN_FILE", "Identity", "create_dev_identity", "dev_anchor", "load_identity"]
 

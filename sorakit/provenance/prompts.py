@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from sorakit.errors import IdentityError
-from sorakit.provenance.files import read_private, write_private
+from sorakit.private_files import read_private, write_private
 
 __all__ = ["SALT_FILE", "prompt_digest"]
 

@@ -23,8 +23,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, utils
 
 from sorakit.errors import IdentityError, ProvenanceError, UsageError
+from sorakit.private_files import read_private
 from sorakit.provenance.chain import algorithm_of, check_chain, check_pair, load_chain, load_key, pem_of
-from sorakit.provenance.files import read_private
 from sorakit.provenance.keys import Identity, load_identity
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ it. A file that already carries a readable mark keeps that mark's payload: exist
 two different payloads on one picture would leave neither readable.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,16 @@ from sorakit.video.read import read_luma
 from sorakit.video.stamp import Stamp
 from sorakit.video.transcode import require_markable, transcode
 from sorakit.video.write import EncodeSettings
+from sorakit.watermark.base import PUBLIC_KEY
+from sorakit.watermark.reading import read_marks
 from sorakit.watermark.video import FRAMES_WANTED, VideoWatermark
 
 __all__ = ["existing_payload", "mark_file_task"]
 
 
-def existing_payload(path: Path) -> int | None:
-    """The payload that a file carries already, or None."""
-    found = VideoWatermark().detect(read_luma(path, max_frames=FRAMES_WANTED))
+def existing_payload(path: Path, secret: Sequence[dict[str, str]] = ()) -> int | None:
+    """The payload that a file carries already, or None; a secret key's counts before the public one's."""
+    found = read_marks(read_luma(path, max_frames=FRAMES_WANTED), secret)
     return int(found.payload, 16) if found.found and found.payload else None
 
 
@@ -30,11 +33,12 @@ def mark_file_task(request: dict[str, Any], progress: Progress) -> dict[str, Any
     src, dst = Path(request["src"]), Path(request["dst"])
     progress("look for a mark", 0.0)
     require_markable(probe(src), src.name)  # before any search in its pixels
-    present = existing_payload(src)
+    present = existing_payload(src, request.get("secret_keys", ()))
+    keys = tuple(bytes.fromhex(k) for k in request.get("keys", ())) or (PUBLIC_KEY,)
     payload = int(request["payload"], 16) if present is None else present
 
     def make_luma(info: VideoInfo) -> LumaFilter:
-        return VideoWatermark().embedder(info.geometry, payload, psnr=request["psnr"])
+        return VideoWatermark().embedder(info.geometry, payload, keys=keys, psnr=request["psnr"])
 
     report = transcode(
         src,

@@ -8,7 +8,7 @@ import pytest
 from cryptography import x509
 
 from sorakit.errors import IdentityError
-from sorakit.provenance.files import write_private
+from sorakit.private_files import write_private
 from sorakit.provenance.keys import DEV_FILE, OWN_FILE, create_dev_identity, dev_anchor, load_identity
 from sorakit.provenance.prompts import SALT_FILE, prompt_digest
 
