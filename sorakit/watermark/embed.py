@@ -6,6 +6,7 @@ deviation masks it (noise visibility function, Voloshynovskiy et al. 1999). `gai
 target by a quadratic, so walls and skies never get more than the flat amplitude whatever the target.
 """
 
+from collections.abc import Sequence
 from typing import cast
 
 import cv2
@@ -14,7 +15,7 @@ import numpy.typing as npt
 
 from sorakit.errors import UsageError
 from sorakit.types import FrameGeometry, Luma
-from sorakit.watermark.pattern import CANONICAL, render
+from sorakit.watermark.pattern import CANONICAL, shared_pattern
 
 __all__ = ["LumaEmbedder"]
 
@@ -40,19 +41,17 @@ _EXPONENT = 0.6
 
 
 class LumaEmbedder:
-    """A `LumaFilter` that adds the pattern of `coefficients (27, 27)` at `psnr` dB or better.
+    """A `LumaFilter` that adds the patterns of `keys` with `payload` at `psnr` dB or better.
 
     Amplitude and pattern are multiplied on a coarse grid that still samples the finest wave seven times, and
     only their product is enlarged: full-size work is one resize, one sum and the range check, on integers.
     """
 
-    def __init__(
-        self, coefficients: npt.NDArray[np.complex128], geometry: FrameGeometry, psnr: float
-    ) -> None:
+    def __init__(self, keys: Sequence[bytes], payload: int, geometry: FrameGeometry, psnr: float) -> None:
         self._shape = (geometry.height, geometry.width)
         reduction = max(1, min(geometry.display_size) // _GRID)
         coarse = -(-geometry.height // reduction), -(-geometry.width // reduction)
-        self._pattern = render(coefficients, geometry, coarse)
+        self._pattern = shared_pattern(keys, payload, geometry, coarse)
         self._unit = float(1 << (geometry.bit_depth - 8))  # code values a level
         self._dtype: type[np.uint8 | np.uint16] = np.uint8 if geometry.bit_depth == 8 else np.uint16
         self._sigma = 255 * 10 ** (-psnr / 20)

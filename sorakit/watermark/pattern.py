@@ -19,15 +19,29 @@ import numpy.typing as npt
 
 from sorakit.errors import UsageError
 from sorakit.types import FrameGeometry
+from sorakit.watermark.base import PUBLIC_KEY
 from sorakit.watermark.payload import CODED_BITS, encode
 
-__all__ = ["CANONICAL", "K_MAX", "TILE", "Carriers", "carriers", "render", "shared_spectrum", "spectrum"]
+__all__ = [
+    "CANONICAL",
+    "K_MAX",
+    "SECRET_ZOOM",
+    "TILE",
+    "Carriers",
+    "carriers",
+    "render",
+    "shared_pattern",
+    "spectrum",
+    "zoom_of",
+]
 
 CANONICAL = 480
 """Short side of the canonical frame, px."""
 TILE = 128
 """Period of the pattern in the canonical frame, px."""
 K_MIN, K_MAX = 4, 13
+SECRET_ZOOM = 1.08
+"""Few carriers of a lattice this much larger come near to one of the public lattice."""
 _SYNC_SHARE = 0.2
 _DOMAIN = b"io.github.sorakit.lattice.1"
 
@@ -112,25 +126,44 @@ def spectrum(key: bytes, payload: int) -> npt.NDArray[np.complex128]:
     return np.asarray(out * np.sqrt(2 / np.sum(np.abs(out) ** 2)), dtype=np.complex128)
 
 
-def shared_spectrum(keys: Sequence[bytes], payload: int) -> npt.NDArray[np.complex128]:
-    """The sum of the keys' patterns, scaled to unit variance; shaped as `spectrum` gives it.
+def zoom_of(key: bytes) -> float:
+    """How much larger than the public pattern a key's is drawn.
 
-    >>> shared_spectrum([b"public", b"secret"], 7).shape
-    (27, 27)
+    Secret patterns lie on a lattice of their own: on a common one two keys would meet on every carrier, each
+    would be half erased by the other, and who overwrites the public mark would erase the secret one with it.
+
+    >>> zoom_of(PUBLIC_KEY)
+    1.0
+    """
+    return 1.0 if key == PUBLIC_KEY else SECRET_ZOOM
+
+
+def shared_pattern(
+    keys: Sequence[bytes], payload: int, geometry: FrameGeometry, size: tuple[int, int] | None = None
+) -> Floats:
+    """The sum of the keys' patterns, as `render` gives one, scaled to unit variance.
+
+    >>> shared_pattern([PUBLIC_KEY, b"secret"], 7, FrameGeometry(320, 256)).shape
+    (256, 320)
     """
     if not keys or len(set(keys)) < len(keys):
         raise UsageError(f"`keys` must be one or more different keys, got {len(keys)}; name each one once")
-    total = np.sum([spectrum(key, payload) for key in keys], axis=0)
-    return np.asarray(total * np.sqrt(2 / np.sum(np.abs(total) ** 2)), dtype=np.complex128)
+    each = [render(spectrum(key, payload), geometry, size, zoom=zoom_of(key)) for key in keys]
+    total = each[0] if len(each) == 1 else np.sum(each, axis=0) / np.float32(np.sqrt(len(each)))
+    return np.asarray(total, dtype=np.float32)
 
 
 def render(
-    coefficients: npt.NDArray[np.complex128], geometry: FrameGeometry, size: tuple[int, int] | None = None
+    coefficients: npt.NDArray[np.complex128],
+    geometry: FrameGeometry,
+    size: tuple[int, int] | None = None,
+    *,
+    zoom: float = 1.0,
 ) -> Floats:
     """The pattern on the stored plane, `float32 (height, width)`, unit variance; sampled at `size` (h, w).
 
-    Built so that turning the plane by `geometry.rotation` and stretching it to square pixels shows the
-    pattern upright; the lattice is separable in x and y, so no interpolation is needed.
+    `zoom` scales it. Built so that turning the plane by `geometry.rotation` and stretching it to square
+    pixels shows the pattern upright; the lattice is separable in x and y, so no interpolation is needed.
     """
     if geometry.rotation not in (0, 90, 180, 270):
         raise UsageError(f"`rotation` must be 0, 90, 180 or 270, got {geometry.rotation}; round it first")
@@ -141,7 +174,7 @@ def render(
         along_x = display_w - along_x
     if geometry.rotation in (90, 180):
         along_y = display_h - along_y
-    period = TILE * min(display_w, display_h) / CANONICAL
+    period = zoom * TILE * min(display_w, display_h) / CANONICAL
     k = np.arange(-K_MAX, K_MAX + 1)
     wave_x = np.exp(2j * np.pi / period * np.outer(k, along_x)).astype(np.complex64)  # (27, w)
     wave_y = np.exp(2j * np.pi / period * np.outer(along_y, k)).astype(np.complex64)  # (h, 27)

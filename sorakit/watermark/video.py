@@ -4,8 +4,9 @@ In: stored luma planes to mark, or display-oriented luma frames to read. Out: ma
 `WatermarkEvidence` whose `log10_p` is the proven bound of `gate`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
+import cv2
 import numpy as np
 
 from sorakit.errors import UnsupportedError, UsageError
@@ -15,7 +16,7 @@ from sorakit.watermark.detect import DIHEDRAL, Average, Decode, Place, read, syn
 from sorakit.watermark.embed import LumaEmbedder
 from sorakit.watermark.fourier import Spectrum
 from sorakit.watermark.gate import MAX_LOG10_P
-from sorakit.watermark.pattern import Carriers, carriers, shared_spectrum
+from sorakit.watermark.pattern import Carriers, carriers, zoom_of
 from sorakit.watermark.payload import PAYLOAD_BITS
 from sorakit.watermark.search import search
 
@@ -68,7 +69,7 @@ class VideoWatermark:
             raise UnsupportedError(
                 f"`bit_depth` must be 8 or 10, got {geometry.bit_depth}; convert the video first"
             )
-        return LumaEmbedder(shared_spectrum(keys, payload), geometry, psnr)
+        return LumaEmbedder(keys, payload, geometry, psnr)
 
     def detect(self, frames: Iterable[tuple[float, Luma]], *, key: bytes = PUBLIC_KEY) -> WatermarkEvidence:
         """Read the mark from (seconds, luma) of one video, as `read_luma` yields them.
@@ -80,8 +81,7 @@ class VideoWatermark:
         """
         lattice, average = carriers(key), Average()
         best: Decode | None = None
-        for _, frame in frames:
-            _require(frame)
+        for _, frame in _framed(frames, zoom_of(key)):
             average.add(frame)
             if average.count in _LOOKS:
                 best = _better(best, _upright(average.spectrum(), lattice))
@@ -105,6 +105,18 @@ class VideoWatermark:
             log10_p=round(best.log10_p, 2),
             geometry=_geometry(best.place),
         )
+
+
+def _framed(frames: Iterable[tuple[float, Luma]], zoom: float) -> Iterator[tuple[float, Luma]]:
+    """Frames checked, with a margin that brings a pattern drawn at `zoom` to its usual share of the frame."""
+    for seconds, frame in frames:
+        _require(frame)
+        if zoom > 1:
+            tall, wide = (round(side * (zoom - 1)) for side in frame.shape)
+            edges = tall // 2, tall - tall // 2, wide // 2, wide - wide // 2
+            yield seconds, np.asarray(cv2.copyMakeBorder(frame, *edges, cv2.BORDER_REPLICATE), dtype=np.uint8)
+        else:
+            yield seconds, frame
 
 
 def _require(frame: Luma) -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from sorakit.errors import UsageError
 from sorakit.types import FrameGeometry
-from sorakit.watermark.pattern import K_MAX, TILE, carriers, render, spectrum
+from sorakit.watermark.base import PUBLIC_KEY
+from sorakit.watermark.pattern import K_MAX, TILE, carriers, render, shared_pattern, spectrum
 
 PAYLOAD = 0x1234567890ABCDEF
 
@@ -64,3 +65,20 @@ def test_an_empty_key_and_an_odd_rotation_are_refused() -> None:
         carriers(b"")
     with pytest.raises(UsageError, match="rotation"):
         render(spectrum(b"k", 0), FrameGeometry(64, 64, rotation=45))
+
+
+def test_a_secret_pattern_shares_no_carrier_with_the_public_one() -> None:
+    g = FrameGeometry(960, 480)
+    public, secret = (shared_pattern([key], PAYLOAD, g) for key in (PUBLIC_KEY, b"secret"))
+    both = shared_pattern([PUBLIC_KEY, b"secret"], PAYLOAD, g)
+    assert both.std() == pytest.approx(1, abs=0.05)
+    assert np.allclose(both, (public + secret) / np.sqrt(2), atol=1e-4)
+    lines = np.abs(np.fft.rfft2(public)) > 0.05 * np.abs(np.fft.rfft2(public)).max()
+    power = np.abs(np.fft.rfft2(secret)) ** 2
+    assert power[lines].sum() < 0.3 * power.sum(), "most of the secret's energy lies beside the public lines"
+
+
+@pytest.mark.parametrize("keys", [[], [b"a", b"a"]])
+def test_no_key_or_one_twice_is_refused(keys: list[bytes]) -> None:
+    with pytest.raises(UsageError, match="different keys"):
+        shared_pattern(keys, PAYLOAD, FrameGeometry(320, 256))
