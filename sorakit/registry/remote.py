@@ -20,7 +20,7 @@ from pathlib import Path
 
 from sorakit.config import Settings
 from sorakit.errors import SorakitError, UsageError
-from sorakit.provenance.files import read_private
+from sorakit.private_files import read_private
 from sorakit.provenance.trust import Trust
 from sorakit.provenance.verify import Credential
 from sorakit.registry.address import parse_url

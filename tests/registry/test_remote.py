@@ -18,7 +18,7 @@ import pytest
 
 from sorakit.config import Settings
 from sorakit.errors import UsageError
-from sorakit.provenance.files import write_private
+from sorakit.private_files import write_private
 from sorakit.provenance.keys import load_identity
 from sorakit.provenance.manifest import ManifestSpec, build_manifest
 from sorakit.provenance.sign import sign
