@@ -1,12 +1,13 @@
 """From frames to carriers: average the whitened canonical frames, find the pattern's place, read the bits.
 
-In: display-oriented luma frames, and hypotheses about the geometry. Out: a decode with its proven bound.
-The order is that of spread-spectrum receivers (Cox et al. 1997; Kutter 1998 for the lattice): whiten,
+In: display-oriented luma frames with their times, and hypotheses about the geometry. Out: a decode with its
+proven bound. The order is that of spread-spectrum receivers (Cox et al. 1997; Kutter 1998 for the lattice): whiten,
 average over time, transform, matched filter over all shifts for the synchronisation carriers, log-likelihood
 ratios for the data carriers, soft decoding. Choosing a place uses the synchronisation carriers only, which
 `gate` needs.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -19,12 +20,16 @@ from sorakit.watermark.gate import log10_bound
 from sorakit.watermark.pattern import CANONICAL, TILE, Carriers
 from sorakit.watermark.payload import CODED_BITS, decode, encode
 
-__all__ = ["DIHEDRAL", "Average", "Decode", "Place", "frequencies", "read", "sync"]
+__all__ = ["DIHEDRAL", "Average", "Decode", "Place", "agreement", "frequencies", "near", "read", "sync"]
 
 WORKING = 240
 """Short side at which frames are analysed, px: half the canonical one; the band ends at 0.2 cycles a px."""
 _LONGEST = 3 * WORKING  # of longer frames only the middle is used
 _GRID = 64  # shifts a tile side; the band needs 2 · 13 + 1
+_ADJACENT = 0.18
+"""Seconds within which two frames, or the video's start and a frame, count as neighbours."""
+_AFTER_CUT = (6.0, 2.0)  # weights of the first and second frame
+_CUT = 20.0  # mean change, levels
 _CLIP = 2.5
 _FLOOR = 1.5
 _POWER = 1.75
@@ -44,24 +49,62 @@ DIHEDRAL: Doubles = np.array(
 
 
 class Average:
-    """Running mean of whitened frames at the working size."""
+    """Whitened frames at the working size, and their weighted mean.
 
-    def __init__(self) -> None:
-        self._sum: Floats | None = None
-        self.count = 0
+    Frames right after a cut, and the first of the video, weigh more: encoders spend their key frames there,
+    and `embed` its energy.
+    """
 
-    def add(self, luma: Luma) -> None:
+    def __init__(self, zoom: float = 1.0) -> None:
+        self._zoom = zoom
+        self._white: list[npt.NDArray[np.float16]] = []
+        self._weights: list[float] = []
+        self._glance: Floats | None = None
+        self._usual = 0.0
+        self.seconds: list[float] = []
+        self.centre = np.zeros(2)
+
+    @property
+    def count(self) -> int:
+        """Frames so far."""
+        return len(self._white)
+
+    def add(self, seconds: float, luma: Luma) -> None:
         """Whiten and add one display-oriented 8-bit luma frame `(H, W)`, resized to the first one's size."""
-        small = _working(luma, None if self._sum is None else self._sum.shape)
-        white = _whiten(small)
-        self._sum = white if self._sum is None else self._sum + white
-        self.count += 1
+        small = _working(luma, self._white[0].shape if self._white else None)
+        if not self._white:
+            height, width = luma.shape
+            self.centre = np.array([width, height]) * (CANONICAL / min(width, height) / 2 / self._zoom)
+        self._weights.append(self._weight(seconds, small))
+        self._white.append(_whiten(small).astype(np.float16))
+        self.seconds.append(seconds)
 
-    def spectrum(self) -> Spectrum:
-        """The transform of the mean so far."""
-        if self._sum is None:
+    def mean(self, start: int = 0, stop: int | None = None) -> Floats:
+        """The weighted mean of frames `start` to `stop`, `float32 (h, w)`."""
+        if not self._white:
             raise ValueError("no frame was added; call `add` first")
-        return Spectrum(self._sum / np.float32(self.count))
+        total = np.zeros(self._white[0].shape, dtype=np.float32)
+        chosen = slice(start, stop)
+        for white, weight in zip(self._white[chosen], self._weights[chosen], strict=True):
+            total += np.float32(weight) * white
+        return total / np.float32(sum(self._weights[chosen]))
+
+    def spectrum(self, start: int = 0, stop: int | None = None) -> Spectrum:
+        """The transform of that mean."""
+        return Spectrum(self.mean(start, stop))
+
+    def _weight(self, seconds: float, small: Floats) -> float:
+        glance, last = small[4::8, 4::8], self._glance
+        self._glance = glance
+        if last is None:
+            return _AFTER_CUT[0] if seconds < _ADJACENT else 1.0
+        change = float(np.mean(np.abs(glance - last)))
+        usual, self._usual = self._usual, 0.8 * self._usual + 0.2 * change
+        if seconds - self.seconds[-1] > _ADJACENT:
+            return 1.0
+        if change > max(_CUT, 4 * usual):
+            return _AFTER_CUT[0]
+        return _AFTER_CUT[1] if self._weights[-1] == _AFTER_CUT[0] else 1.0
 
 
 def _working(luma: Luma, shape: tuple[int, ...] | None) -> Floats:
@@ -119,6 +162,13 @@ def frequencies(k: npt.NDArray[np.int64], matrices: Doubles) -> Doubles:
     return np.asarray(k @ inverse * (CANONICAL / WORKING / TILE), dtype=np.float64)
 
 
+def near(spectrum: Spectrum, carriers: Carriers, matrix: Doubles, shift: Doubles) -> Place:
+    """The place nearest to a shift that is known to about 2 canonical px."""
+    z, noise = spectrum.at(frequencies(carriers.sync_k, matrix[None]))
+    weighted = (z * np.conj(carriers.sync_phase) / noise)[0]
+    return _polish(matrix, shift, weighted / np.sqrt(np.sum(0.5 / noise)), carriers)
+
+
 def sync(spectrum: Spectrum, carriers: Carriers, matrices: Doubles) -> list[Place]:
     """The best shift under each of `matrices (B, 2, 2)`."""
     z, noise = spectrum.at(frequencies(carriers.sync_k, matrices))  # (B, S)
@@ -150,17 +200,34 @@ def _polish(matrix: Doubles, shift: Doubles, weighted: npt.NDArray[np.complex128
     return Place(matrix, shift % TILE, score)
 
 
-def read(spectrum: Spectrum, carriers: Carriers, place: Place, *, list_size: int = 1) -> Decode | None:
-    """Decode the payload at a place; None if no tried code word's CRC holds."""
-    z, noise = spectrum.at(frequencies(carriers.data_k, place.matrix[None]))
-    turned = z[0] * np.exp(-2j * np.pi / TILE * carriers.data_k @ place.shift)
-    parts = np.stack([turned.real, turned.imag], axis=1).ravel()  # (2 D,)
-    # Log-likelihood ratios up to a factor; a stripe of the picture on a carrier must not outvote the rest.
-    soft = parts / np.repeat(noise[0], 2) * carriers.sign
-    limit = 3 * np.sqrt(np.mean(np.minimum(np.abs(soft), 3 * np.median(np.abs(soft))) ** 2))
-    soft = np.clip(soft, -limit, limit)
+def read(
+    looks: Sequence[tuple[Spectrum, Place]], carriers: Carriers, *, rank: int, list_size: int = 1
+) -> Decode | None:
+    """Decode the payload from one or more looks at a picture; None if no tried code word's CRC holds.
+
+    Looks are independent parts or times with a place each; the first one's place is reported. `rank` counts
+    this detection's decodes from 1, for the union bound.
+    """
+    soft = np.sum([_soft(spectrum, carriers, place) for spectrum, place in looks], axis=0)
     per_bit = np.bincount(carriers.bit, weights=soft, minlength=CODED_BITS).astype(np.float32)
     payload = decode(per_bit, list_size=list_size)
     if payload is None:
         return None
-    return Decode(payload, log10_bound(soft * encode(payload)[carriers.bit]), place)
+    fits = soft * encode(payload)[carriers.bit]
+    return Decode(payload, log10_bound(fits, rank=rank, payload=payload), looks[0][1])
+
+
+def agreement(spectrum: Spectrum, carriers: Carriers, place: Place, payload: int) -> Doubles:
+    """How far each data carrier part speaks for (+) or against (-) a known payload, `(2 D,)`."""
+    return np.asarray(_soft(spectrum, carriers, place) * encode(payload)[carriers.bit], dtype=np.float64)
+
+
+def _soft(spectrum: Spectrum, carriers: Carriers, place: Place) -> Doubles:
+    """Log-likelihood ratios of the data carriers up to a factor, `(2 D,)`."""
+    z, noise = spectrum.at(frequencies(carriers.data_k, place.matrix[None]))
+    turned = z[0] * np.exp(-2j * np.pi / TILE * carriers.data_k @ place.shift)
+    parts = np.stack([turned.real, turned.imag], axis=1).ravel()
+    soft = parts / np.repeat(noise[0], 2) * carriers.sign
+    # A stripe of the picture on a carrier must not outvote the rest.
+    limit = 3 * np.sqrt(np.mean(np.minimum(np.abs(soft), 3 * np.median(np.abs(soft))) ** 2))
+    return np.asarray(np.clip(soft, -limit, limit), dtype=np.float64)

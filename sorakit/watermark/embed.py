@@ -2,8 +2,13 @@
 
 In: stored luma planes of one video in display order, 8-bit or 10-bit. Out: marked planes. The local
 amplitude is `flat + gain · texture`: a small fixed amplitude that flat areas can hide, and more where local
-deviation masks it (noise visibility function, Voloshynovskiy et al. 1999). `gain` follows from the PSNR
-target by a quadratic, so walls and skies never get more than the flat amplitude whatever the target.
+deviation masks it (noise visibility function, Voloshynovskiy et al. 1999), but not where detail is so strong
+that it would drown the mark for its reader too. `gain` follows from the PSNR target by a quadratic, so walls
+and skies never get more than the flat amplitude whatever the target.
+
+The first frames after a cut get up to 2.6 times the amplitude, flat areas less: the eye sees no detail there (Seyler and Budrikis
+1965), and every encoder spends a key frame there, from which coarse encodings copy the rest of the shot. What
+they take beyond the target is saved on the frames that follow.
 """
 
 from collections.abc import Sequence
@@ -25,7 +30,7 @@ _STEPS = 10.0
 """Steps a level in which the coarse change is kept: ±12.7 levels in a byte."""
 _GRID = 360
 """Short side of the coarse grid, px, at least; 7.4 samples a period of the finest wave."""
-_FLAT = 0.6
+_FLAT = 0.57
 """Amplitude on flat areas, 8-bit levels RMS: no mottling to be seen at 200 %."""
 _FLAT_MAX = 1.0
 """The same where a picture has too little texture to carry the mark."""
@@ -38,6 +43,17 @@ _DEAD = 0.7
 """Deviation, in levels at quarter size, that gradients and encoder noise reach: not texture yet."""
 _EXPONENT = 0.6
 """Visibility thresholds grow with the mask's contrast to this power (Legge and Foley 1980)."""
+_BUSY = 20.0
+"""Deviation, in levels at quarter size, from which detail hides the mark from its reader."""
+_AFTER_CUT = 2.6
+_DECAY = 0.2  # of the excess amplitude, a frame
+_LITTLE = 1.02
+_CUT = 20.0
+"""Mean change between frames, 8-bit levels, that is a cut if it is also four times the usual one."""
+_ROUNDING = 1 / 12  # mean square of rounding to whole levels
+_MARGIN = 0.03  # dB, for what is still owed when a short video ends
+_PAYBACK, _REPAY_FRAMES = 0.5, 2
+"""Largest share of a frame's budget that goes into what earlier frames overspent; and how fast."""
 
 
 class LumaEmbedder:
@@ -54,12 +70,16 @@ class LumaEmbedder:
         self._pattern = shared_pattern(keys, payload, geometry, coarse)
         self._unit = float(1 << (geometry.bit_depth - 8))  # code values a level
         self._dtype: type[np.uint8 | np.uint16] = np.uint8 if geometry.bit_depth == 8 else np.uint16
-        self._sigma = 255 * 10 ** (-psnr / 20)
+        self._sigma = 255 * 10 ** (-(psnr + _MARGIN) / 20)
         low, high = (0.0, 255.0) if geometry.full_range else (16.0, 235.0)
         self._low, self._high = self._dtype(low * self._unit), self._dtype(high * self._unit)
         self._box = max(3, round(min(geometry.display_size) / CANONICAL * 9 / 4) | 1)  # at quarter size
         self._amplitude: Floats | None = None
         self._count = 0
+        self._glance: npt.NDArray[np.int16] | None = None
+        self._usual = 0.0
+        self._boost = 1.0
+        self._debt = 0.0  # mean square beyond the target so far, summed over frames
         self._coded = np.empty(self._shape, dtype=np.uint8)  # kept: fresh pages cost more than the sum
 
     def __call__(self, luma: Luma) -> Luma:
@@ -70,8 +90,9 @@ class LumaEmbedder:
                 "make an embedder for each geometry"
             )
         h, w = self._pattern.shape
-        amplitude = cv2.resize(self._next_amplitude(luma), (w, h), interpolation=cv2.INTER_LINEAR)
-        change = cv2.multiply(amplitude, self._pattern, dst=amplitude, scale=_STEPS)
+        local = self._boosted(self._next_amplitude(luma))
+        amplitude = cv2.resize(local, (w, h), interpolation=cv2.INTER_LINEAR)
+        change = cv2.multiply(amplitude, self._pattern, dst=amplitude, scale=_STEPS * self._thrift())
         coarse = np.clip(change + np.float32(128.5), 0, 255).astype(np.uint8)  # + 0.5: rounds
         coded = cv2.resize(coarse, self._shape[::-1], dst=self._coded, interpolation=cv2.INTER_LINEAR)
         coded = coded.astype(self._dtype, copy=False)
@@ -80,18 +101,44 @@ class LumaEmbedder:
         # Values beyond the legal range may stay as they were but must not grow.
         np.minimum(marked, np.maximum(luma, self._high, out=coded), out=marked)
         np.maximum(marked, np.minimum(luma, self._low, out=coded), out=marked)
+        spent = cv2.norm(luma, marked, cv2.NORM_L2SQR) / (luma.size * self._unit**2)
+        self._debt = max(0.0, self._debt + spent - self._sigma**2)
         return marked
 
+    def _thrift(self) -> float:
+        """Below 1 while earlier frames' excess is being paid back."""
+        owed = min(self._debt / (_REPAY_FRAMES * self._sigma**2), _PAYBACK)
+        return float(np.sqrt(1 - owed))
+
+    def _boosted(self, amplitude: Floats) -> Floats:
+        """More after a cut; flat areas, which a still of that frame would show, a quarter of it."""
+        if self._boost < _LITTLE:
+            return amplitude
+        textured = np.clip((amplitude - np.float32(_FLAT)) / np.float32(_FLAT), 0.25, 1)
+        return amplitude * (1 + np.float32(self._boost - 1) * textured)
+
+    def _is_cut(self, luma: Luma) -> bool:
+        glance = (luma[8::16, 8::16] / self._unit).astype(np.int16)
+        last, self._glance = self._glance, glance
+        if last is None:
+            return True
+        change = float(np.mean(np.abs(glance - last)))
+        usual, self._usual = self._usual, 0.8 * self._usual + 0.2 * change
+        return change > max(_CUT, 4 * usual)
+
     def _next_amplitude(self, luma: Luma) -> Floats:
-        """Local amplitude at quarter size, 8-bit levels, from every other frame, smoothed over time."""
+        """Local amplitude at quarter size, 8-bit levels, from every other frame, smoothed over a shot."""
         self._count += 1
+        self._boost = 1 + _DECAY * (self._boost - 1)
+        if self._is_cut(luma):
+            self._boost, self._amplitude, self._count = _AFTER_CUT, None, 1
         if self._amplitude is not None and self._count % 2 == 0:
             return self._amplitude
         h, w = luma.shape
         small = cv2.resize(luma, (max(1, w // 4), max(1, h // 4)), interpolation=cv2.INTER_AREA)
         small = small.astype(np.float32) * np.float32(1 / self._unit)
         texture = self._texture(small)
-        fresh = _scaled(_darkness(small), texture, self._sigma)
+        fresh = _scaled(_darkness(small), texture, float(np.sqrt(max(self._sigma**2 - _ROUNDING, 0.01))))
         if self._amplitude is None:
             self._amplitude = fresh
         else:
@@ -105,7 +152,8 @@ class LumaEmbedder:
         # Erosion keeps texture and drops the halo of a lone edge, which would show on the flat side.
         eroded = cv2.blur(cv2.erode(deviation, np.ones((k[0] + 2, k[1] + 2), np.uint8)), k)
         texture = cv2.pow(np.maximum(eroded - np.float32(_DEAD), 0), _EXPONENT)
-        return np.asarray(np.minimum(texture, np.float32((_MAX - _FLAT_MAX) / _MAX_GAIN)), dtype=np.float32)
+        texture = np.minimum(texture, np.float32((_MAX - _FLAT_MAX) / _MAX_GAIN))
+        return np.asarray(texture / (1 + (deviation / np.float32(_BUSY)) ** 2), dtype=np.float32)
 
 
 def _darkness(small: Floats) -> Floats:

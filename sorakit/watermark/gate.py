@@ -8,38 +8,44 @@ whatever the video is. For one code word c and any weights w_j ≥ 0 that depend
     P(Σ c_j s_j sgn(y_j) w_j ≥ t)  ≤  min over λ > 0 of  exp(-λ t) Π cosh(λ w_j)          (Chernoff)
 
 which is never worse than Hoeffding's exp(-t² / 2 Σ w²), and a good deal tighter near the decoding limit.
-A false decode needs *some* code word at *some* hypothesis to pass, so the bound is multiplied by the 2^64
-code words (the CRC is part of the code word: there are 2^64, not 2^88) and by the number of hypotheses
-that one detection may decode. No list size enters: all code words are counted already. Choosing the
-position needs no factor either, as it uses none of the signs. The result is a valid p-value for a file.
+A false decode needs *some* code word at *some* hypothesis to pass. All code words are counted (the CRC is part
+of the code word: there are 2^64, not 2^88), half of the budget for the 2^60 of the version in use and half for
+the rest. The decodes of one detection are counted by rank: the i-th may take 1 / (i (i + 1)) of the budget,
+which sums to 1 however many follow. So
+
+    p = exp(-λ t) Π cosh(λ w_j) · 2 · 2^60 (or 2^64) · i (i + 1)
+
+and the sum over everything that can be decoded from a file is a valid p-value for the file. No list size
+enters: all code words are counted already. Choosing the position needs no factor either, as it uses none of
+the signs, and neither does stopping at the first decode that passes.
 """
 
 import numpy as np
 import numpy.typing as npt
 
-from sorakit.watermark.payload import PAYLOAD_BITS
+from sorakit.watermark.payload import ID_BITS, PAYLOAD_BITS, VERSION, split
 
-__all__ = ["MAX_DECODES", "MAX_LOG10_P", "log10_bound", "log10_chernoff"]
+__all__ = ["MAX_LOG10_P", "log10_bound", "log10_chernoff"]
 
-MAX_DECODES = 256
-"""Hypotheses that one detection may decode; the union bound counts all of them, tried or not."""
 MAX_LOG10_P = -9.0
 """A decode counts as found only below this bound."""
 
 Doubles = npt.NDArray[np.float64]
 
 
-def log10_bound(agreement: Doubles) -> float:
-    """log10 of the bound on a false decode a file. `agreement` `(n,)`: weights, + where the code word fits.
+def log10_bound(agreement: Doubles, *, rank: int, payload: int) -> float:
+    """log10 of the bound on a false decode a file.
 
-    Never above 0.
+    `agreement` `(n,)`: weights, + where the code word fits. `rank`: which decode of this detection it is, from
+    1. Never above 0.
 
-    >>> log10_bound(np.ones(404)) < -90
+    >>> log10_bound(np.ones(404), rank=1, payload=VERSION << ID_BITS) < -90
     True
-    >>> log10_bound(np.resize([1.0, -1.0], 404))
+    >>> log10_bound(np.resize([1.0, -1.0], 404), rank=1, payload=0)
     0.0
     """
-    union = (PAYLOAD_BITS * np.log(2) + np.log(MAX_DECODES)) / np.log(10)
+    bits = ID_BITS if split(payload)[0] == VERSION else PAYLOAD_BITS
+    union = (bits + 1) * np.log10(2) + np.log10(rank * (rank + 1))
     return min(0.0, log10_chernoff(agreement) + float(union))
 
 

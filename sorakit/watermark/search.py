@@ -16,7 +16,7 @@ from sorakit.watermark.detect import DIHEDRAL, Place, frequencies, sync
 from sorakit.watermark.fourier import Spectrum
 from sorakit.watermark.pattern import CANONICAL, K_MAX, TILE, Carriers
 
-__all__ = ["search"]
+__all__ = ["refine", "search"]
 
 SCALES = (0.45, 2.6)
 MAX_DEGREES = 20.0
@@ -36,7 +36,7 @@ def search(spectrum: Spectrum, carriers: Carriers) -> list[Place]:
     best = cells[_peaks(cells, power)]
     matrices = np.einsum("bij,djk->bdik", _matrices(best), DIHEDRAL).reshape(-1, 2, 2)
     places = sorted(sync(spectrum, carriers, matrices), key=lambda p: -p.score)
-    refined = [_refine(spectrum, carriers, p, extent) for p in _distinct(places)[:_REFINED]]
+    refined = [refine(spectrum, carriers, p, extent) for p in _distinct(places)[:_REFINED]]
     return sorted(refined, key=lambda p: -p.score)
 
 
@@ -92,7 +92,7 @@ def _distinct(places: list[Place]) -> list[Place]:
     return kept
 
 
-def _refine(spectrum: Spectrum, carriers: Carriers, place: Place, extent: float) -> Place:
+def refine(spectrum: Spectrum, carriers: Carriers, place: Place, extent: float) -> Place:
     """Hill climbing in scale, rotation, aspect and shear on the synchronisation's score."""
     moves = np.array([[[1, 0], [0, 1]], [[0, -1], [1, 0]], [[1, 0], [0, -1]], [[0, 1], [1, 0]]], dtype=float)
     moves = np.concatenate([moves, -moves])

@@ -12,23 +12,19 @@ import numpy as np
 from sorakit.errors import UnsupportedError, UsageError
 from sorakit.types import FrameGeometry, Luma, LumaFilter, WatermarkEvidence
 from sorakit.watermark.base import PUBLIC_KEY
-from sorakit.watermark.detect import DIHEDRAL, Average, Decode, Place, read, sync
+from sorakit.watermark.detect import Average, Place
 from sorakit.watermark.embed import LumaEmbedder
-from sorakit.watermark.fourier import Spectrum
 from sorakit.watermark.gate import MAX_LOG10_P
-from sorakit.watermark.pattern import Carriers, carriers, zoom_of
+from sorakit.watermark.pattern import carriers, zoom_of
 from sorakit.watermark.payload import PAYLOAD_BITS
-from sorakit.watermark.search import search
+from sorakit.watermark.reader import Reader
 
 __all__ = ["FRAMES_WANTED", "MIN_SHORT_SIDE", "VideoWatermark"]
 
-FRAMES_WANTED = 48
+FRAMES_WANTED = 96
 """Frames that `detect` takes at most, best spread over the whole video: `read_luma(path, max_frames=…)`."""
 MIN_SHORT_SIDE = 128
 """Smallest display short side that `embedder` takes, px; from 256 px on the mark survives re-encoding."""
-_LOOKS = (8, 24)  # frames after which an untouched geometry is tried before taking more
-_LIST_SIZE = 256
-_DIRECT_PLACES = 2
 
 
 class VideoWatermark:
@@ -71,32 +67,26 @@ class VideoWatermark:
             )
         return LumaEmbedder(keys, payload, geometry, psnr)
 
-    def detect(self, frames: Iterable[tuple[float, Luma]], *, key: bytes = PUBLIC_KEY) -> WatermarkEvidence:
+    def detect(
+        self, frames: Iterable[tuple[float, Luma]], *, key: bytes = PUBLIC_KEY, thorough: bool = True
+    ) -> WatermarkEvidence:
         """Read the mark from (seconds, luma) of one video, as `read_luma` yields them.
 
-        Luma is 8-bit `(H, W)`, display-oriented, with square pixels; seconds never fall.
-
-        Takes 8 frames if they suffice and at most `FRAMES_WANTED`. Found means a payload whose chance of
-        being read from unmarked video is at most 1e-9 a file; anything less is reported as not found.
+        Luma is 8-bit `(H, W)`, display-oriented, with square pixels; seconds never fall. Takes at most
+        `FRAMES_WANTED` frames. Found means a payload whose chance of being read from unmarked video is at
+        most 1e-9 a file; anything less is reported as not found. Without `thorough` only an untouched
+        geometry is tried, in a tenth of the time.
         """
-        lattice, average = carriers(key), Average()
-        best: Decode | None = None
-        for _, frame in _framed(frames, zoom_of(key)):
-            average.add(frame)
-            if average.count in _LOOKS:
-                best = _better(best, _upright(average.spectrum(), lattice))
-            if average.count == FRAMES_WANTED or _passes(best):
+        average = Average(zoom_of(key))
+        for seconds, frame in _framed(frames, zoom_of(key)):
+            average.add(seconds, frame)
+            if average.count == FRAMES_WANTED:
                 break
-        if average.count and not _passes(best):
-            picture = average.spectrum()
-            if average.count not in _LOOKS:
-                best = _better(best, _upright(picture, lattice))
-            if not _passes(best):
-                best = _better(best, _first(picture, lattice, search(picture, lattice)))
-        return self._evidence(best)
-
-    def _evidence(self, best: Decode | None) -> WatermarkEvidence:
-        if best is None or not _passes(best):
+        if not average.count:
+            return WatermarkEvidence(algorithm=self.name)
+        reader = Reader(carriers(key), average)
+        best = reader.run(thorough=thorough)
+        if best is None or best.log10_p > MAX_LOG10_P:
             return WatermarkEvidence(algorithm=self.name)
         return WatermarkEvidence(
             found=True,
@@ -104,6 +94,7 @@ class VideoWatermark:
             payload=f"{best.payload:016x}",
             log10_p=round(best.log10_p, 2),
             geometry=_geometry(best.place),
+            segments=reader.segments(best),
         )
 
 
@@ -125,32 +116,6 @@ def _require(frame: Luma) -> None:
             f"`frames` must be (seconds, uint8 (H, W)) of 16 px or more, got {frame.dtype} {frame.shape}; "
             "use read_luma"
         )
-
-
-def _passes(decode: Decode | None) -> bool:
-    return decode is not None and decode.log10_p <= MAX_LOG10_P
-
-
-def _better(a: Decode | None, b: Decode | None) -> Decode | None:
-    if a is None or b is None:
-        return a or b
-    return a if a.log10_p <= b.log10_p else b
-
-
-def _upright(picture: Spectrum, lattice: Carriers) -> Decode | None:
-    """Decode as if nothing but a shift, mirroring or quarter turns had happened."""
-    places = sorted(sync(picture, lattice, DIHEDRAL), key=lambda place: -place.score)
-    return _first(picture, lattice, places[:_DIRECT_PLACES])
-
-
-def _first(picture: Spectrum, lattice: Carriers, places: list[Place]) -> Decode | None:
-    """The first decode that passes the gate, else the best one."""
-    best: Decode | None = None
-    for place in places:
-        best = _better(best, read(picture, lattice, place, list_size=_LIST_SIZE))
-        if _passes(best):
-            break
-    return best
 
 
 def _geometry(place: Place) -> dict[str, float | bool]:
