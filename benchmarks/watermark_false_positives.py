@@ -59,7 +59,9 @@ def windows(paths: list[Path], n: int, rng: random.Random) -> Iterator[list[tupl
                 share = rng.uniform(0.55, 0.95) if index % 2 else 1.0
                 ch, cw = max(16, int(h * share)), max(16, int(w * share))
                 y, x = rng.randint(0, h - ch), rng.randint(0, w - cw)
-                yield [(t, np.ascontiguousarray(f[y : y + ch, x : x + cw])) for t, f in part if f.shape == (h, w)]
+                yield [
+                    (t, np.ascontiguousarray(f[y : y + ch, x : x + cw])) for t, f in part if f.shape == (h, w)
+                ]
                 made += 1
                 if made == n:
                     return
@@ -98,7 +100,8 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
 def show(result: dict[str, Any]) -> None:
     """For people."""
     n = result["n"]
-    print(f"commit {result['commit']}, seed {result['seed']}: {result['windows']} windows × {result['keys']} keys")
+    print(f"commit {result['commit']}, seed {result['seed']}")
+    print(f"{result['windows']} windows × {result['keys']} keys")
     low, high = result["decodes_ci"]
     print(f"decodes above the gate: {result['decodes']} of {n} (95 %: {low:.2%} – {high:.2%})")
     print(f"lowest bound of any decode: 10^{result['lowest_log10_p']:.2f} (the gate is 10^{MAX_LOG10_P:g})")

@@ -1,10 +1,10 @@
 """From frames to carriers: average the whitened canonical frames, find the pattern's place, read the bits.
 
 In: display-oriented luma frames with their times, and hypotheses about the geometry. Out: a decode with its
-proven bound. The order is that of spread-spectrum receivers (Cox et al. 1997; Kutter 1998 for the lattice): whiten,
-average over time, transform, matched filter over all shifts for the synchronisation carriers, log-likelihood
-ratios for the data carriers, soft decoding. Choosing a place uses the synchronisation carriers only, which
-`gate` needs.
+proven bound. The order is that of spread-spectrum receivers (Cox et al. 1997; Kutter 1998 for the
+lattice): whiten, average over time, transform, matched filter over all shifts for the synchronisation
+carriers, log-likelihood ratios for the data carriers, soft decoding. Choosing a place uses the
+synchronisation carriers only, which `gate` needs.
 """
 
 from collections.abc import Sequence
@@ -30,9 +30,12 @@ _ADJACENT = 0.18
 """Seconds within which two frames, or the video's start and a frame, count as neighbours."""
 _AFTER_CUT = (6.0, 2.0)  # weights of the first and second frame
 _CUT = 20.0  # mean change, levels
+_EDGE = 12.0  # levels: a step this high is the picture's, not the pattern's
+_REACH = 1.8  # working px
 _CLIP = 2.5
 _FLOOR = 1.5
 _POWER = 1.75
+_LOUDEST = 2.0  # root mean squares at which one carrier's vote is capped
 
 Doubles = npt.NDArray[np.float64]
 Floats = npt.NDArray[np.float32]
@@ -125,8 +128,12 @@ def _working(luma: Luma, shape: tuple[int, ...] | None) -> Floats:
 
 
 def _whiten(frame: Floats) -> Floats:
-    """High-pass, divide by the local deviation, clip: each pixel counts by what it can tell."""
-    residual = frame - cv2.GaussianBlur(frame, (0, 0), 3.2 * WORKING / CANONICAL)
+    """Take off an edge-keeping blur, divide by the local deviation, clip: a pixel counts by what it can tell.
+
+    A Gaussian blur would leave edges in the residual, the loudest noise that there is; the bilateral filter
+    (Tomasi and Manduchi 1998) follows them.
+    """
+    residual = frame - cv2.bilateralFilter(frame, 7, _EDGE, _REACH)
     box = round(15 * WORKING / CANONICAL) | 1
     deviation = np.sqrt(np.maximum(cv2.blur(residual * residual, (box, box)), 0)) + np.float32(_FLOOR)
     clipped = np.clip(residual / deviation, -_CLIP, _CLIP)
@@ -165,25 +172,21 @@ def frequencies(k: npt.NDArray[np.int64], matrices: Doubles) -> Doubles:
 def near(spectrum: Spectrum, carriers: Carriers, matrix: Doubles, shift: Doubles) -> Place:
     """The place nearest to a shift that is known to about 2 canonical px."""
     z, noise = spectrum.at(frequencies(carriers.sync_k, matrix[None]))
-    weighted = (z * np.conj(carriers.sync_phase) / noise)[0]
-    return _polish(matrix, shift, weighted / np.sqrt(np.sum(0.5 / noise)), carriers)
+    weighted = (z * np.conj(carriers.sync_phase) / np.sqrt(noise))[0]
+    return _polish(matrix, shift, weighted / np.sqrt(0.5 * len(carriers.sync_k)), carriers)
 
 
 def sync(spectrum: Spectrum, carriers: Carriers, matrices: Doubles) -> list[Place]:
     """The best shift under each of `matrices (B, 2, 2)`."""
     z, noise = spectrum.at(frequencies(carriers.sync_k, matrices))  # (B, S)
-    weighted = z * np.conj(carriers.sync_phase) / noise
-    unit = np.sqrt(np.sum(0.5 / noise, axis=1))  # (B,)
+    weighted = z * np.conj(carriers.sync_phase) / np.sqrt(noise) / np.sqrt(0.5 * len(carriers.sync_k))
     kx, ky = carriers.sync_k.T
     grid = np.zeros((len(matrices), _GRID, _GRID), dtype=np.complex128)
     grid[:, ky % _GRID, kx % _GRID] = weighted
     surface = np.fft.fft2(grid).real  # at shifts n · TILE / GRID
     flat = surface.reshape(len(matrices), -1).argmax(axis=1)
     coarse = np.stack([flat % _GRID, flat // _GRID], axis=1) * (TILE / _GRID)
-    return [
-        _polish(m, shift, w / u, carriers)
-        for m, shift, w, u in zip(matrices, coarse, weighted, unit, strict=True)
-    ]
+    return [_polish(m, shift, w, carriers) for m, shift, w in zip(matrices, coarse, weighted, strict=True)]
 
 
 def _polish(matrix: Doubles, shift: Doubles, weighted: npt.NDArray[np.complex128], c: Carriers) -> Place:
@@ -227,7 +230,9 @@ def _soft(spectrum: Spectrum, carriers: Carriers, place: Place) -> Doubles:
     z, noise = spectrum.at(frequencies(carriers.data_k, place.matrix[None]))
     turned = z[0] * np.exp(-2j * np.pi / TILE * carriers.data_k @ place.shift)
     parts = np.stack([turned.real, turned.imag], axis=1).ravel()
-    soft = parts / np.repeat(noise[0], 2) * carriers.sign
+    # Where there is less noise the carriers are weaker too (codecs take both), so amplitudes over noise
+    # count, not powers.
+    soft = parts / np.repeat(np.sqrt(noise[0]), 2) * carriers.sign
     # A stripe of the picture on a carrier must not outvote the rest.
-    limit = 3 * np.sqrt(np.mean(np.minimum(np.abs(soft), 3 * np.median(np.abs(soft))) ** 2))
+    limit = _LOUDEST * np.sqrt(np.mean(np.minimum(np.abs(soft), 3 * np.median(np.abs(soft))) ** 2))
     return np.asarray(np.clip(soft, -limit, limit), dtype=np.float64)

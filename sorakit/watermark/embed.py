@@ -6,9 +6,9 @@ deviation masks it (noise visibility function, Voloshynovskiy et al. 1999), but 
 that it would drown the mark for its reader too. `gain` follows from the PSNR target by a quadratic, so walls
 and skies never get more than the flat amplitude whatever the target.
 
-The first frames after a cut get up to 2.6 times the amplitude, flat areas less: the eye sees no detail there (Seyler and Budrikis
-1965), and every encoder spends a key frame there, from which coarse encodings copy the rest of the shot. What
-they take beyond the target is saved on the frames that follow.
+The first frames after a cut get up to 2.6 times the amplitude, flat areas less: the eye sees no detail there
+(Seyler and Budrikis 1965), and every encoder spends a key frame there, from which coarse encodings copy the
+rest of the shot. What they take beyond the target is saved on the frames that follow.
 """
 
 from collections.abc import Sequence

@@ -8,10 +8,10 @@ whatever the video is. For one code word c and any weights w_j ≥ 0 that depend
     P(Σ c_j s_j sgn(y_j) w_j ≥ t)  ≤  min over λ > 0 of  exp(-λ t) Π cosh(λ w_j)          (Chernoff)
 
 which is never worse than Hoeffding's exp(-t² / 2 Σ w²), and a good deal tighter near the decoding limit.
-A false decode needs *some* code word at *some* hypothesis to pass. All code words are counted (the CRC is part
-of the code word: there are 2^64, not 2^88), half of the budget for the 2^60 of the version in use and half for
-the rest. The decodes of one detection are counted by rank: the i-th may take 1 / (i (i + 1)) of the budget,
-which sums to 1 however many follow. So
+A false decode needs *some* code word at *some* hypothesis to pass. All code words are counted (the CRC is
+part of the code word: there are 2^64, not 2^88), half of the budget for the 2^60 of the version in use and
+half for the rest. The decodes of one detection are counted by rank: the i-th may take 1 / (i (i + 1)) of the
+budget, which sums to 1 however many follow. So
 
     p = exp(-λ t) Π cosh(λ w_j) · 2 · 2^60 (or 2^64) · i (i + 1)
 
@@ -36,8 +36,8 @@ Doubles = npt.NDArray[np.float64]
 def log10_bound(agreement: Doubles, *, rank: int, payload: int) -> float:
     """log10 of the bound on a false decode a file.
 
-    `agreement` `(n,)`: weights, + where the code word fits. `rank`: which decode of this detection it is, from
-    1. Never above 0.
+    `agreement` `(n,)`: weights, + where the code word fits. `rank`: which decode of this detection it is,
+    from 1. Never above 0.
 
     >>> log10_bound(np.ones(404), rank=1, payload=VERSION << ID_BITS) < -90
     True

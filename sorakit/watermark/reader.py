@@ -1,4 +1,4 @@
-"""The order in which one detection tries places, cheap and likely ones first, and what it made of each stretch.
+"""The order in which one detection tries places, likely ones first, and what it made of each stretch.
 
 In: whitened frames and a key's carriers. Out: the best decode, and segments in time. First the untouched
 geometry, then mirrorings and quarter turns, then halves and quarters of the time (a spliced clip carries two

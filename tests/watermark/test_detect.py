@@ -1,0 +1,67 @@
+"""The reader's filters: edges leave little behind, and no band of the spectrum outvotes another."""
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from sorakit.types import FrameGeometry
+from sorakit.watermark.detect import WORKING, Place, _whiten, read, sync
+from sorakit.watermark.fourier import Spectrum
+from sorakit.watermark.pattern import carriers, render, spectrum
+
+KEY, PAYLOAD = b"a key of the tests", 0x1234567890ABCDEF
+WIDTH = 320
+
+Floats = npt.NDArray[np.float32]
+
+
+@pytest.fixture(scope="module")
+def pattern() -> Floats:
+    """Unit variance, at the working size."""
+    return render(spectrum(KEY, PAYLOAD), FrameGeometry(WIDTH, WORKING))
+
+
+def _noise(seed: int) -> Floats:
+    return np.random.default_rng(seed).standard_normal((WORKING, WIDTH)).astype(np.float32)
+
+
+def _blocks() -> Floats:
+    """A picture of hard edges, 40 px apart, up to 160 levels high."""
+    tiles = np.random.default_rng(1).integers(40, 200, (WORKING // 40, WIDTH // 40)).astype(np.float32)
+    return np.kron(tiles, np.ones((40, 40), np.float32))
+
+
+def test_an_edge_leaves_little_in_the_residual() -> None:
+    step = np.full((WORKING, WIDTH), 60, np.float32)
+    step[:, WIDTH // 2 :] = 180
+    assert np.abs(_whiten(step)).max() < 0.05
+    assert _whiten(step + _noise(0)).std() > 0.15
+
+
+def test_the_pattern_comes_through_a_picture_of_edges(pattern: Floats) -> None:
+    white = _whiten(_blocks() + pattern + _noise(2))
+    assert np.corrcoef(white.ravel(), pattern.ravel())[0, 1] > 0.42  # 0.39 with a Gaussian high-pass
+
+
+def test_filtering_the_picture_moves_the_bound_little(pattern: Floats) -> None:
+    """Codecs damp the fine waves and their noise alike: what counts is the one over the other."""
+    picture = 0.12 * pattern + _noise(3)
+    lattice = carriers(KEY)
+
+    def bound(image: Floats) -> float:
+        place = sync(Spectrum(image), lattice, np.eye(2)[None])[0]
+        decode = read([(Spectrum(image), place)], lattice, rank=1, list_size=16)
+        assert decode is not None and decode.payload == PAYLOAD
+        return decode.log10_p
+
+    plain, damped = bound(picture), bound(np.asarray(cv2.GaussianBlur(picture, (0, 0), 1.5), np.float32))
+    assert plain < -9
+    assert damped == pytest.approx(plain, rel=0.1)
+
+
+def test_the_synchronisation_score_is_in_standard_deviations() -> None:
+    lattice = carriers(KEY)
+    scores = [sync(Spectrum(_noise(seed)), lattice, np.eye(2)[None])[0].score for seed in range(8)]
+    assert 2.0 < float(np.mean(scores)) < 5.5  # the highest of some thousand shifts of pure noise
+    assert isinstance(sync(Spectrum(_noise(9)), lattice, np.eye(2)[None])[0], Place)
