@@ -55,7 +55,7 @@ class Average:
     """Whitened frames at the working size, and their weighted mean.
 
     Frames right after a cut, and the first of the video, weigh more: encoders spend their key frames there,
-    and `embed` its energy.
+    and `embed` its energy. `zoom`: how much larger than the public pattern the one sought is drawn.
     """
 
     def __init__(self, zoom: float = 1.0) -> None:

@@ -115,7 +115,7 @@ class LumaEmbedder:
         if self._boost < _LITTLE:
             return amplitude
         textured = np.clip((amplitude - np.float32(_FLAT)) / np.float32(_FLAT), 0.25, 1)
-        return amplitude * (1 + np.float32(self._boost - 1) * textured)
+        return np.asarray(amplitude * (1 + np.float32(self._boost - 1) * textured), dtype=np.float32)
 
     def _is_cut(self, luma: Luma) -> bool:
         glance = (luma[8::16, 8::16] / self._unit).astype(np.int16)
