@@ -62,8 +62,9 @@ def test_ten_bit_planes_get_the_same_mark_four_times_as_large(textured: Callable
         deep = frame.astype(np.uint16) * 4
         marked = ten(deep)
         assert marked.dtype == np.uint16
-        difference = (marked.astype(float) - deep) / 4 - a  # 8 bits round to whole levels
-        assert np.abs(difference).max() <= 1.25
+        # 8 bits round to whole levels, which the budget of the next frames pays for.
+        difference = (marked.astype(float) - deep) / 4 - a
+        assert np.abs(difference).max() <= 2
         assert np.abs(difference).mean() < 0.35
 
 
