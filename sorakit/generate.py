@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_MODEL", "ModelInfo", "generate", "load_info", "load_pipeline", "picture_of", "seeded"]
 
 _MAX_VALUES = 1 << 24
+LATENT_SCHEME = "io.github.sorakit.latent.1"
+"""How a manifest names the mark in the starting noise; `sorakit.watermark.latent.SCHEME`."""
 _TITLES = {"image": "first picture", "last_image": "last picture"}
 
 Picture = Path | str | Rgb
@@ -47,6 +49,7 @@ def generate(
     model: Path | None = None,
     device: str = "cpu",
     dtype: str | None = None,
+    latent_key: bytes | None = None,
     progress: Progress | None = None,
 ) -> Clip:
     """Make a clip; equal arguments give equal frames on one kind of device.
@@ -54,7 +57,8 @@ def generate(
     `image`, `last_image`: what it starts from and ends with, files or `uint8 (H, W, 3)`; their centre is cut
     to the clip's shape and resized, then they are its frames bit for bit. `frames`, `height`, `width`,
     `steps`, `guidance`: the model's own when not given. `solver`: "euler", "heun" (twice the evaluations) or
-    "dpm". `dtype`: "float32" (default), "bfloat16", "float16".
+    "dpm". `dtype`: "float32" (default), "bfloat16", "float16". `latent_key`: a secret key that the starting
+    noise is marked with (`sorakit.latent_mark`); the clip then depends on it too, and is no worse.
     Raises `UsageError` for a prompt outside the grammar or the model's knowledge, for sizes that do not fit
     and for images where the model takes none; `InputError` for a picture that does not read; `ModelError`
     when weights or the `gen` extra are missing.
@@ -76,9 +80,11 @@ def generate(
     steps = info.steps if steps is None else steps
     guidance = info.guidance if guidance is None else guidance
     pipe = load_pipeline(folder, device=device, dtype=dtype, solver=solver)
+    mark = _latent_mark(pipe, info, (T, H, W), latent_key, seed=seed, prompt=prompt)
     out: Any = pipe(
         prompt,
         **pictures,
+        **mark,
         num_frames=T,
         height=H,
         width=W,
@@ -93,11 +99,34 @@ def generate(
         "guidance": guidance, "guidance_low": info.guidance_low, "solver": solver,
         "device": device, "dtype": dtype or "float32",
     } | {k: "sha256:" + hashlib.sha256(v.tobytes()).hexdigest() for k, v in pictures.items()}  # fmt: skip
+    parameters |= {} if latent_key is None else {"latent_mark": LATENT_SCHEME}
     about = Generation(info.name, info.version, prompt, seed, info.licence, parameters)
     sources = tuple(
         Ingredient(Path(v), title=_TITLES[k]) for k, v in given.items() if isinstance(v, Path | str)
     )
     return Clip(out.frames[0], Fraction(fps), about, sources)
+
+
+def _latent_mark(
+    pipe: "SoraPipeline",
+    info: ModelInfo,
+    size: tuple[int, int, int],
+    key: bytes | None,
+    *,
+    seed: int,
+    prompt: str,
+) -> dict[str, Any]:
+    """Starting noise with a mark, as the pipeline takes it; refused where the model would erase it."""
+    if key is None:
+        return {}
+    if not info.latent:
+        raise UsageError(
+            f"{info.name} draws flat pixels and erases its starting noise: no mark in it could be read; use "
+            "a model with an autoencoder, such as full-world-64, or leave the latent mark out"
+        )
+    from sorakit.latent_mark import marked_noise, payload_for  # noqa: PLC0415
+
+    return {"latents": marked_noise(pipe, size, payload_for(key, seed, prompt), key, seed)}
 
 
 def picture_of(image: Picture, height: int, width: int) -> Rgb:

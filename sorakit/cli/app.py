@@ -17,6 +17,7 @@ from sorakit.cli import (
     explain,
     extend,
     generate,
+    inspect_latent,
     keys,
     mark,
     registry,
@@ -42,6 +43,7 @@ app.command()(mark.mark)
 app.command()(check.check)
 app.command()(explain.explain)
 app.command()(serve.serve)
+app.command("inspect-latent")(inspect_latent.inspect_latent)
 app.command()(attack.attack)
 app.command()(demo.demo)
 app.command()(doctor.doctor)

@@ -43,6 +43,9 @@ def generate(
     ] = "none",
     quantise: Annotated[str, typer.Option(help="Save memory: `none`, `8bit`, `4bit` (diffusers).")] = "none",
     download: Annotated[bool, typer.Option("--download", help="Fetch a hub model that is not here.")] = False,
+    latent_mark: Annotated[
+        bool, typer.Option(help="Mark the starting noise too, with the secret key (full-world-64).")
+    ] = False,
     disclose_prompt: Annotated[
         bool, typer.Option(help="Put the prompt itself into the manifest, not only its salted HMAC.")
     ] = False,
@@ -88,10 +91,12 @@ def generate(
         if model is None or (model_folder(model) / "sorakit.json").is_file():
             _only_foreign(foreign | loading)
             pictures = {"image": image, "last_image": last_image}
-            clip = _own(prompt, asked | pictures, model, device, progress)
+            own: dict[str, Any] = asked | pictures
+            own["latent_key"] = _latent_key() if latent_mark else None
+            clip = _own(prompt, own, model, device, progress)
         else:
-            if last_image is not None:
-                raise UsageError("--last-image: for models of sorakit only")
+            if last_image is not None or latent_mark:
+                raise UsageError("--last-image, --latent-mark: for models of sorakit only")
             wanted = asked | foreign | {"image": image}
             clip = _foreign(prompt, wanted, model, loading | {"device": device}, progress)
         done = publish(
@@ -120,6 +125,15 @@ def _own(prompt: str, asked: dict[str, Any], model: str | None, device: str, pro
     given = {k: v for k, v in asked.items() if v is not None}
     folder = None if model is None else model_folder(model)
     return sample(prompt, model=folder, device=device, progress=progress, **given)
+
+
+def _latent_key() -> bytes:
+    """The secret key that marks now; says how to make one where there is none."""
+    from sorakit.config import Settings  # noqa: PLC0415
+    from sorakit.watermark.keyring import marking_keys  # noqa: PLC0415
+
+    (key,) = marking_keys(Settings(watermark_keys="secret"))
+    return key
 
 
 def _foreign(
