@@ -19,7 +19,7 @@ from sorakit.registry.fingerprint import Fingerprint, fingerprint
 from sorakit.types import DetectorEvidence, LabelEvidence, Progress, ProvenanceEvidence, WatermarkEvidence
 from sorakit.video.probe import probe
 from sorakit.video.read import read_luma
-from sorakit.watermark.reading import read_marks
+from sorakit.watermark.reading import read_file
 from sorakit.watermark.video import FRAMES_WANTED
 
 __all__ = ["Findings", "inspect_file", "opinion_from_json", "run_detector"]
@@ -61,7 +61,7 @@ def inspect_file(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
     mark = WatermarkEvidence()
     seen = None
     if info.kind == "video":
-        mark = read_marks(read_luma(path, max_frames=FRAMES_WANTED), request.get("secret_keys", ()))
+        mark = read_file(path, request.get("secret_keys", ()))
     if info.kind == "video" and (mark.found or request.get("fingerprint")):
         progress("fingerprint", 0.8)
         seen = fingerprint(read_luma(path, max_frames=FRAMES_WANTED))

@@ -11,20 +11,19 @@ from typing import Any
 
 from sorakit.types import LumaFilter, Progress
 from sorakit.video.probe import VideoInfo, probe
-from sorakit.video.read import read_luma
 from sorakit.video.stamp import Stamp
 from sorakit.video.transcode import require_markable, transcode
 from sorakit.video.write import EncodeSettings
 from sorakit.watermark.base import PUBLIC_KEY
-from sorakit.watermark.reading import read_marks
-from sorakit.watermark.video import FRAMES_WANTED, VideoWatermark
+from sorakit.watermark.reading import read_file
+from sorakit.watermark.video import VideoWatermark
 
 __all__ = ["existing_payload", "mark_file_task"]
 
 
 def existing_payload(path: Path, secret: Sequence[dict[str, str]] = ()) -> int | None:
     """The payload that a file carries already, or None; a secret key's counts before the public one's."""
-    found = read_marks(read_luma(path, max_frames=FRAMES_WANTED), secret)
+    found = read_file(path, secret)
     return int(found.payload, 16) if found.found and found.payload else None
 
 

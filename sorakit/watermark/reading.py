@@ -9,33 +9,65 @@ anyone can write a public mark over another.
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from sorakit.types import Luma, WatermarkEvidence
+from sorakit.video.probe import probe
+from sorakit.video.read import read_luma
 from sorakit.watermark.base import PUBLIC_KEY
 from sorakit.watermark.gate import MAX_LOG10_P
 from sorakit.watermark.video import FRAMES_WANTED, VideoWatermark
 
-__all__ = ["read_marks", "reads_under"]
+__all__ = ["read_file", "read_marks", "reads_under"]
 
 PUBLIC, SECRET = "public", "secret"
+_LONG = 10.0
+"""Seconds from which decoding all frames costs more than a first look at a few."""
+_FIRST_LOOK = 12
+_READINGS = 2  # of one file at most: a chance match has that many tries
+
+
+def read_file(path: Path, secret: Sequence[dict[str, str]] = ()) -> WatermarkEvidence:
+    """The marks in a video file: from a few frames if it is long and they all agree, else from more.
+
+    Raises as `read_luma` does.
+
+    >>> read_file(Path("clip.mp4")).payload  # doctest: +SKIP
+    '1f00000000000001'
+    """
+    if probe(path).duration > _LONG:
+        first = read_marks(read_luma(path, max_frames=_FIRST_LOOK), secret, thorough=False)
+        agreed = all(segment["state"] == "marked" for segment in first.segments)
+        if first.found and agreed and (SECRET in first.keys or not secret):
+            return first
+    return read_marks(read_luma(path, max_frames=FRAMES_WANTED), secret)
 
 
 def read_marks(
-    frames: Iterable[tuple[float, Luma]], secret: Sequence[dict[str, str]] = (), *, public: bool = True
+    frames: Iterable[tuple[float, Luma]],
+    secret: Sequence[dict[str, str]] = (),
+    *,
+    public: bool = True,
+    thorough: bool = True,
 ) -> WatermarkEvidence:
     """What the marks in (seconds, luma) say; `secret`: `{"id", "key"}` as `keyring.secret_keys` gives them.
 
     Reads under each key, newest first, until a secret one is found; the public key too unless told not to.
+    `thorough` as for `VideoWatermark.detect`.
 
     >>> read_marks([]).keys
     []
     """
     replay, mark = _Replay(frames), VideoWatermark()
-    tried = len(secret) + public
-    shown = _within(mark.detect(replay, key=PUBLIC_KEY), tried) if public else WatermarkEvidence()
+    tried = _READINGS * (len(secret) + public)
+    shown = (
+        _within(mark.detect(replay, key=PUBLIC_KEY, thorough=thorough), tried)
+        if public
+        else WatermarkEvidence()
+    )
     for item in secret:
-        hidden = _within(mark.detect(replay, key=bytes.fromhex(item["key"])), tried)
+        hidden = _within(mark.detect(replay, key=bytes.fromhex(item["key"]), thorough=thorough), tried)
         if hidden.found:
             return _both(shown, hidden, item["id"])
     return replace(shown, keys=[PUBLIC] if shown.found else [])
