@@ -32,7 +32,6 @@ from sorakit.watermark.attacks.stream import Stream, encode, even, rate_of
 __all__ = ["attack_one", "mark_one", "payload_of", "prepare_worker"]
 
 CRF = 18
-_LOOKED_AT = 6  # frames of a clip on which quality is measured
 
 
 def prepare_worker() -> None:
@@ -102,7 +101,10 @@ def _carrier(clip: Path, frames: int | None, short_side: int, seconds: float) ->
 
 
 class _Looks:
-    """Measures what a scheme changed, on a few frames: luma and RGB PSNR, luma SSIM (Wang et al. 2004)."""
+    """Measures what a scheme changed: luma and RGB PSNR, luma SSIM (Wang et al. 2004).
+
+    Over every frame, since a mark may be stronger in some: a sample that holds more of these would mislead.
+    """
 
     def __init__(self) -> None:
         self._kept: dict[int, Rgb] = {}
@@ -113,8 +115,7 @@ class _Looks:
 
     def before(self, pictures: Iterator[Rgb]) -> Iterator[Rgb]:
         for rgb in pictures:
-            if self._given % 16 == 0 and self._given < 16 * _LOOKED_AT:
-                self._kept[self._given] = rgb
+            self._kept[self._given] = rgb
             self._given += 1
             yield rgb
 
