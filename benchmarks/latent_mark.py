@@ -7,7 +7,7 @@ and inverted without guidance, with the prompt and without. Columns: signs right
 where nothing is known (64 bits, gate 1e-9); found where the payload is known (prompt and seed), same gate.
 "Float" is the sampler's output before any decoder or rounding, "published" the lattice mark and H.264 CRF 18
 at 256 px, brought back to the model's size by area; attacks are encoded once more. Wrong keys read the first
-clip's noise, found from the float and from 8-bit frames. Fidelity compares all facts on equal prompts and
+clip's noise, found from the float and from the file. Fidelity compares all facts on equal prompts and
 seeds with marked and with plain noise (paired, 95 % by normal approximation).
 """
 
