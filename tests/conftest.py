@@ -21,6 +21,8 @@ from sorakit.config import Settings
 from sorakit.provenance.keys import create_dev_identity
 from sorakit.types import Clip
 
+os.environ["HF_HUB_OFFLINE"] = "1"  # libraries of models ask the hub even about local folders
+
 Kind = Literal["texture", "flat", "noise", "edges"]
 ROOT = Path(__file__).parent.parent
 

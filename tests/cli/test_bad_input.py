@@ -265,10 +265,14 @@ def _commands() -> list[tuple[str, ...]]:
 
     top = typer.main.get_command(app)
     found: list[tuple[str, ...]] = []
-    for name, command in sorted(top.commands.items()):  # type: ignore[attr-defined]
+    waiting = [((name,), command) for name, command in top.commands.items()]  # type: ignore[attr-defined]
+    for path, command in waiting:
         inner = getattr(command, "commands", None)
-        found += [(name, sub) for sub in sorted(inner)] if inner else [(name,)]
-    return found
+        if inner:
+            waiting += [((*path, sub), inner[sub]) for sub in inner]
+        else:
+            found.append(path)
+    return sorted(found)
 
 
 @pytest.mark.parametrize("command", _commands(), ids=" ".join)
