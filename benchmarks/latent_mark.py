@@ -26,13 +26,10 @@ import torch
 from common import commit, table, wilson
 
 from sorakit.config import Settings
-from sorakit.diffusion.guidance import Guidance, guided_velocity
-from sorakit.diffusion.invert import invert
 from sorakit.generate import load_info, load_pipeline, seeded
-from sorakit.latent_mark import basis_of, marked_noise, payload_for
+from sorakit.latent_mark import basis_of, marked_noise, noise_of_latents, payload_for
 from sorakit.model_info import model_folder
 from sorakit.prompts import fresh_scenes
-from sorakit.sampling import set_timesteps
 from sorakit.types import Clip, Rgb
 from sorakit.video.read import read_clip
 from sorakit.video.write import EncodeSettings, enlarge, geometry_of_clip, write_clip
@@ -77,14 +74,6 @@ WAYS: dict[str, Callable[[Rgb, Path], Rgb]] = {
 }
 
 
-def invert_all(pipe: Any, latents: torch.Tensor, prompts: list[str], steps: int) -> torch.Tensor:
-    """Noise of a batch of clips in the model's space."""
-    text, empty = pipe.encode_prompt(prompts), pipe.encode_prompt([""] * len(prompts))
-    set_timesteps(pipe.scheduler, steps, torch.device("cpu"))
-    levels = [float(s) for s in pipe.scheduler.sigmas]
-    return invert(guided_velocity(pipe.transformer, text, empty, Guidance(1.0)), latents, levels)
-
-
 def sample(pipe: Any, info: Any, prompts: list[str], noise: Any, kind: str = "latent") -> Any:
     """Clips from noise, or from seeds."""
     given = {"latents": noise} if isinstance(noise, torch.Tensor) else {"generator": noise}
@@ -116,7 +105,7 @@ def measure(pipe: Any, info: Any, n: int, keys: int) -> dict[str, Any]:
                 )
         for name, latent in ways.items():
             for told, words in (("prompt", part), ("none", [""] * len(part))):
-                found = invert_all(pipe, latent, words, info.steps)
+                found = noise_of_latents(pipe, latent, prompts=words, steps=info.steps)
                 for i, z in enumerate(found):
                     cells = basis.to_cells(z[None])
                     if first == 0 and i == 0:

@@ -14,18 +14,14 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
-from common import ROOT, commit, table, wilson
+from common import ROOT, commit, table
 
 from sorakit.robustness.bench import Bench, run
-from sorakit.robustness.clips import pick
 from sorakit.robustness.engine import load_rows
 from sorakit.robustness.results import Results
 from sorakit.video.read import read_luma
 from sorakit.watermark.video import FRAMES_WANTED, VideoWatermark
-
-__all__ = ["pick"]
 
 TARGETS: dict[float, tuple[str, ...]] = {
     0.99: (
@@ -67,7 +63,7 @@ def rows_of(results: Results, scheme: str) -> list[list[object]]:
         cell = results.cells.get((attack, scheme))
         if cell is None:
             continue
-        low, high = wilson(cell.exact, cell.n)
+        low, high = cell.interval
         target = target_of(attack)
         verdict = "" if target is None else "yes" if cell.share >= target else "no"
         wanted = "" if target is None else f"{target:.0%}"
@@ -133,19 +129,17 @@ def main() -> None:
     results, _ = run(bench)
     if args.json:
         found, plain = results.false_found
-        summary: dict[str, Any] = {
+        summary = {
             "commit": commit(),
             "split": args.split,
             "seed": args.seed,
             "n": results.clips,
-        }
-        summary |= {
-            "n": results.clips,
             "attacks": results.table(),
             "quality": results.quality,
             "false_unmarked": found,
+            "unmarked": plain,
+            "false_key": wrong_keys(args.output)[0],
         }
-        summary |= {"unmarked": plain, "false_key": wrong_keys(args.output)[0]}
         print(json.dumps(summary))
     else:
         show(results, args)

@@ -39,6 +39,7 @@ __all__ = [
     "basis_of",
     "marked_noise",
     "noise_of",
+    "noise_of_latents",
     "payload_for",
     "read_clip_mark",
     "read_file_mark",
@@ -72,10 +73,15 @@ def noise_of(pipe: "SoraPipeline", clip: Rgb, *, prompt: str, steps: int) -> Ten
 
     Without the prompt ("") less of it is found. Takes three evaluations a step, without guidance.
     """
-    device = pipe._execution_device
-    z = pipe.canvas.encode(clip[None], device)  # (1, C, T', H', W')
-    text, empty = pipe.encode_prompt([prompt]), pipe.encode_prompt([""])
-    set_timesteps(pipe.scheduler, steps, device)
+    z = pipe.canvas.encode(clip[None], pipe._execution_device)  # (1, C, T', H', W')
+    return noise_of_latents(pipe, z, prompts=[prompt], steps=steps)
+
+
+@torch.no_grad()
+def noise_of_latents(pipe: "SoraPipeline", z: Tensor, *, prompts: list[str], steps: int) -> Tensor:
+    """As `noise_of`, for a batch `(B, C, T', H', W')` in the model's own space and a prompt each."""
+    text, empty = pipe.encode_prompt(prompts), pipe.encode_prompt([""] * len(prompts))
+    set_timesteps(pipe.scheduler, steps, pipe._execution_device)
     levels = [float(s) for s in pipe.scheduler.sigmas]
     return invert(guided_velocity(pipe.transformer, text, empty, Guidance(1.0)), z, levels)
 

@@ -7,6 +7,7 @@ to σ = strength, follow the model's own field back to σ = 0 without a prompt, 
 """
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -69,40 +70,28 @@ def _regenerate(job: Job) -> None:
     torch = _torch()
     from sorakit.canvas import Canvas  # noqa: PLC0415
     from sorakit.diffusion.guidance import Guidance, guided_velocity  # noqa: PLC0415
-    from sorakit.diffusion.solver import euler  # noqa: PLC0415
+    from sorakit.diffusion.solver import euler, sigmas  # noqa: PLC0415
     from sorakit.generate import load_pipeline, seeded  # noqa: PLC0415
+    from sorakit.model.patch import patchify, unpatchify  # noqa: PLC0415
 
     pipe: Any = load_pipeline(WEIGHTS / MODEL)
     canvas, generator, sigma = Canvas(pipe.transformer, pipe.vae), seeded(job.seed), job.strength
-    levels = [sigma * (1 - i / _STEPS) for i in range(_STEPS + 1)]
-    size = pipe.size[0] // pipe.vae.temporal, _SIDE // pipe.vae.spatial
+    levels, side = [sigma * level for level in sigmas(_STEPS)], _SIDE // pipe.vae.spatial
 
     def change(frames: Rgb) -> Rgb:
         z = canvas.encode(frames[None], torch.device("cpu"))  # (1, C, t, h, w)
-        clean = _tiles(z, size[1])  # (N, C, t, 8, 8)
+        _, C, t, h, w = z.shape
+        tile = (t, side, side)
+        clean = patchify(z, tile).reshape(-1, C, *tile)  # (N, C, t, 8, 8), row by row
         noise = torch.randn(clean.shape, generator=generator)
         text = pipe.encode_prompt([""] * len(clean))
         field = guided_velocity(pipe.transformer, text, text, Guidance(1.0))
         out = euler(field, (1 - sigma) * clean + sigma * noise, levels)
-        back: Rgb = canvas.to_rgb(canvas.decode(_whole(out, z.shape)))[0]  # (T, H, W, 3)
+        whole = unpatchify(out.reshape(1, len(out), -1), (1, h // side, w // side), tile)
+        back: Rgb = canvas.to_rgb(canvas.decode(whole))[0]  # (T, H, W, 3)
         return back
 
     _through(job, change)
-
-
-def _tiles(z: "Tensor", side: int) -> "Tensor":
-    """`(1, C, t, h, w)` → `(N, C, t, side, side)`, row by row."""
-    _, C, t, h, w = z.shape
-    cut = z[0].reshape(C, t, h // side, side, w // side, side)
-    return cut.permute(2, 4, 0, 1, 3, 5).reshape(-1, C, t, side, side)
-
-
-def _whole(tiles: "Tensor", shape: Any) -> "Tensor":
-    """The inverse of `_tiles`."""
-    _, C, t, h, w = shape
-    side = tiles.shape[-1]
-    grid = tiles.reshape(h // side, w // side, C, t, side, side)
-    return grid.permute(2, 3, 0, 4, 1, 5).reshape(1, C, t, h, w)
 
 
 def _through(job: Job, change: Callable[[Rgb], Rgb]) -> None:
@@ -110,14 +99,7 @@ def _through(job: Job, change: Callable[[Rgb], Rgb]) -> None:
     stream = read(job.src)
 
     def frames() -> Iterator[Rgb]:
-        group: list[Rgb] = []
-        for rgb in stream.frames:
-            if isinstance(rgb, np.ndarray):
-                group.append(rgb)
-            if len(group) == _GROUP:
-                yield from _padded(group, change)
-                group = []
-        if group:
+        while group := list(islice(stream.frames, _GROUP)):
             yield from _padded(group, change)
 
     with _torch().inference_mode():

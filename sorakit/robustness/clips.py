@@ -12,12 +12,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
-import cv2
 import numpy as np
 
 from sorakit.errors import InputError, UsageError
 from sorakit.types import Clip, Rgb
 from sorakit.watermark.attacks.base import Job
+from sorakit.watermark.attacks.reframe import detail
 from sorakit.watermark.attacks.stream import Stream, encode
 from sorakit.world.render import render
 from sorakit.world.scene import Space, sample_scene
@@ -105,11 +105,7 @@ def _texture(seed: int, index: int, frames: int = 72) -> Clip:
     """A picture with detail at all scales under a moving camera."""
     rng = np.random.default_rng([seed, index])
     size, room = (360, 640), 72
-    total = np.zeros((size[0] + room, size[1] + room, 3), np.float32)
-    for octave in range(2, 8):
-        grid = rng.standard_normal((2**octave, 2**octave, 3)).astype(np.float32)
-        wide = cv2.resize(grid, (size[1] + room, size[0] + room), interpolation=cv2.INTER_CUBIC)
-        total += np.asarray(wide, np.float32) / np.float32(2 ** (0.7 * octave))
+    total = detail(size[0] + room, size[1] + room, rng, [2**octave for octave in range(2, 8)])
     canvas = np.clip(120 + 45 * (total - total.mean()) / total.std(), 0, 255).astype(np.uint8)
     pictures: list[Rgb] = []
     for t in range(frames):

@@ -30,6 +30,9 @@ UNMARKED = SchemeSpec("unmarked", "unmarked")
 FORGERIES = ("average_forge", "wrong_key", "copy_mark")
 """Attacks that end in a mark on a clip that never was marked with it."""
 
+_MOST_OTHERS = 30
+"""Further clips that go into an average, so that its cost does not grow with the clips."""
+
 Row = dict[str, Any]
 
 
@@ -140,9 +143,14 @@ def _marking(plan: Plan) -> list[Row]:
 
 
 def _task(plan: Plan, clip: Path, scheme: SchemeSpec) -> Row:
+    marked = _copy_of(plan, clip, scheme)
+    return {"clip": str(clip), "scheme": asdict(scheme), "marked": marked, "seed": plan.seed}
+
+
+def _copy_of(plan: Plan, clip: Path, scheme: SchemeSpec) -> str:
+    """Where the marked copy of a clip stands."""
     slug = "".join(c if c.isalnum() else "-" for c in scheme.name)
-    marked = plan.folder / "work" / slug / f"{plan.clips.index(clip):03d}.mp4"
-    return {"clip": str(clip), "scheme": asdict(scheme), "marked": str(marked), "seed": plan.seed}
+    return str(plan.folder / "work" / slug / f"{plan.clips.index(clip):03d}.mp4")
 
 
 def _has(marks: dict[tuple[str, str], Row], task: Row) -> bool:
@@ -164,15 +172,15 @@ def _attacking(plan: Plan, marks: dict[tuple[str, str], Row]) -> list[Row]:
 
 def _sources(plan: Plan, clip: Path, scheme: SchemeSpec, name: str) -> Row:
     """What goes into an attack: the marked clip, or for forgeries the unmarked one, and further clips."""
-    own = _task(plan, clip, scheme)["marked"]
-    clean = _task(plan, clip, UNMARKED)["marked"]
-    others = [_task(plan, c, scheme)["marked"] for c in plan.clips if c != clip][:30]
-    if name in ("average_forge", "wrong_key"):
-        return {"src": clean, "others": others if name == "average_forge" else []}
+    forged = name in ("average_forge", "wrong_key")
+    others: list[str] = []
     if name == "copy_mark":
         following = plan.clips[(plan.clips.index(clip) + 1) % len(plan.clips)]
-        return {"src": own, "others": [_task(plan, following, UNMARKED)["marked"]]}
-    return {"src": own, "others": others if name in ("average_remove", "average_pictures") else []}
+        others = [_copy_of(plan, following, UNMARKED)]
+    elif name in ("average_forge", "average_remove", "average_pictures"):
+        more = [c for c in plan.clips if c != clip][:_MOST_OTHERS]
+        others = [_copy_of(plan, c, scheme) for c in more]
+    return {"src": _copy_of(plan, clip, UNMARKED if forged else scheme), "others": others}
 
 
 def _keep(log: Any, row: Row) -> Row:

@@ -6,14 +6,11 @@ In: rows of `engine.measure`. Out: `Results`, CSV texts. Shares have Wilson's 95
 import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from sorakit.intervals import wilson_ends
-from sorakit.robustness.engine import FORGERIES, UNMARKED
+from sorakit.robustness.engine import FORGERIES, UNMARKED, Row
 
 __all__ = ["Cell", "Results", "add_up"]
-
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ video, so they do not pass through `sorakit.publish`; their comment tag says whi
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from sorakit.regenerate import install
 from sorakit.registry.repo import Registry
 from sorakit.types import Progress
 from sorakit.video.guard import prescan, run_guarded
-from sorakit.watermark.attacks import ATTACKS, Attack, require
+from sorakit.watermark.attacks import ATTACKS, FAMILIES, Attack, require
 
 __all__ = ["Outcome", "attack_all", "attack_file", "listed"]
 
@@ -69,8 +70,6 @@ class How:
 def listed() -> tuple[Attack, ...]:
     """All attacks, those with a model included, family by family."""
     install()
-    from sorakit.watermark.attacks import FAMILIES  # noqa: PLC0415
-
     return tuple(sorted(ATTACKS.values(), key=lambda a: FAMILIES.index(a.family)))
 
 
@@ -93,24 +92,37 @@ def attack_file(
     True
     """
     install()
-    settings, how = settings or Settings(), how or How()
+    seen = _Source(source, settings or Settings())
+    return _attack(seen, output, name, how or How(), strength=strength, progress=progress)
+
+
+def _attack(
+    source: "_Source",
+    output: Path,
+    name: str,
+    how: How,
+    *,
+    strength: float | None = None,
+    progress: Progress | None = None,
+) -> Outcome:
+    settings = source.settings
     attack = require(name, strength, how.seed, how.others)
     _check_output(output, how)
-    for path in (source, *how.others):
+    for path in (source.path, *how.others):
         prescan(path, settings.limits)
-    about = _look(source, settings)
+    about = source.about
     lost = about["credential"] and not attack.keeps_credential
     if lost and not how.strip:
         raise UsageError(
-            f"{source.name} carries a credential by {about['signer'] or 'an unknown signer'} and {name} "
+            f"{source.path.name} carries a credential by {about['signer'] or 'an unknown signer'} and {name} "
             "would lose it; attacks measure robustness and do not clean files: test on an unsigned copy, or "
             "say --strip-credential, which the audit log notes"
         )
     if lost:
-        _note(source, output, name, about, settings)
+        _note(source, output, name)
     turned = attack.strength.checked(strength) if attack.strength else None
     request = {
-        "src": str(source.absolute()),
+        "src": str(source.path.absolute()),
         "dst": str(output.absolute()),
         "name": name,
         "strength": turned,
@@ -149,26 +161,40 @@ def attack_all(
     except OSError as e:
         raise OutputError(f"cannot make the folder {folder}: {e.strerror}; choose another --output") from e
     chosen = [a for a in listed() if names is None or a.name in names]
+    seen, how = _Source(source, settings or Settings()), how or How()
     for index, attack in enumerate(chosen):
         if progress is not None:
             progress(attack.name, index / len(chosen))
         out = folder / f"{attack.name}.mp4"
         default = attack.strength.default if attack.strength else None
         try:
-            yield attack_file(source, out, attack.name, how, settings=settings)
+            yield _attack(seen, out, attack.name, how)
         except SorakitError as error:
             if index == 0:
                 raise
-            yield Outcome(attack.name, attack.family, default, (how or How()).seed, error=str(error))
+            yield Outcome(attack.name, attack.family, default, how.seed, error=str(error))
 
 
-def _look(source: Path, settings: Settings) -> dict[str, Any]:
-    return run_guarded(
-        "sorakit.robustness.task:look_task",
-        {"path": str(source.absolute())},
-        timeout=settings.limits.check_seconds,
-        memory_bytes=settings.limits.memory_bytes,
-    )
+class _Source:
+    """A file to attack, looked at and hashed once however many attacks it goes through."""
+
+    def __init__(self, path: Path, settings: Settings) -> None:
+        self.path, self.settings = path, settings
+
+    @cached_property
+    def about(self) -> dict[str, Any]:
+        """What a guarded child says of its credential and length."""
+        return run_guarded(
+            "sorakit.robustness.task:look_task",
+            {"path": str(self.path.absolute())},
+            timeout=self.settings.limits.check_seconds,
+            memory_bytes=self.settings.limits.memory_bytes,
+        )
+
+    @cached_property
+    def sha256(self) -> str:
+        with self.path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _check_output(output: Path, how: How) -> None:
@@ -180,11 +206,10 @@ def _check_output(output: Path, how: How) -> None:
         raise OutputError(f"there is no folder {output.parent}; make it first")
 
 
-def _note(source: Path, output: Path, name: str, about: dict[str, Any], settings: Settings) -> None:
+def _note(source: _Source, output: Path, name: str) -> None:
     """Write into the audit log whose credential the result will lack."""
-    with source.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    with Registry(settings.database_url) as registry:
+    about, digest = source.about, source.sha256
+    with Registry(source.settings.database_url) as registry:
         registry.audit(
             "attack.credential_stripped",
             about["manifest_id"] or digest,

@@ -17,15 +17,25 @@ import av
 import numpy as np
 
 from sorakit.errors import InputError, UsageError
-from sorakit.types import FrameGeometry, Rgb
-from sorakit.video._mark import Marker
+from sorakit.types import Rgb
 from sorakit.video.convert import frame_to_rgb, rgb_to_frame
 from sorakit.video.read import read_luma, read_rgb
+from sorakit.watermark.attacks.forgery import marked
 from sorakit.watermark.imwatermark import METHODS, ImWatermark, Method
 from sorakit.watermark.payload import ID_BITS, VERSION
 from sorakit.watermark.video import FRAMES_WANTED, VideoWatermark
 
-__all__ = ["Reading", "Scheme", "SchemeSpec", "State", "delivered_psnr", "mixed", "open_scheme", "specs"]
+__all__ = [
+    "Reading",
+    "Scheme",
+    "SchemeSpec",
+    "State",
+    "decibels",
+    "delivered_psnr",
+    "mixed",
+    "open_scheme",
+    "specs",
+]
 
 RGB_BELOW_LUMA = 1.32
 """A luma error is this much larger in RGB, dB: 20 log10(255 / 219), the limited range's stretch."""
@@ -117,13 +127,7 @@ class Lattice:
 
     def mark(self, pictures: Iterator[Rgb], payload: int, state: State) -> Iterator[av.VideoFrame]:
         """See `Scheme`."""
-        marker: Marker | None = None
-        for rgb in pictures:
-            frame = rgb_to_frame(rgb)
-            if marker is None:
-                geometry, whole = FrameGeometry(frame.width, frame.height), VERSION << ID_BITS | payload
-                marker = Marker(VideoWatermark().embedder(geometry, whole, psnr=state["psnr"]))
-            yield marker(frame)
+        return marked(map(rgb_to_frame, pictures), VERSION << ID_BITS | payload, state["psnr"])
 
     def read(self, path: Path, _state: State) -> Reading:
         """See `Scheme`; all 64 bits have to be right, of which 4 are the version."""
@@ -182,7 +186,12 @@ def delivered_psnr(marked: Rgb, plain: Rgb) -> float:
     Storing halves the colour's resolution and with it some of a mark that lies in colour.
     """
     a, b = (frame_to_rgb(rgb_to_frame(picture)).astype(np.float32) for picture in (marked, plain))
-    return 10 * math.log10(255**2 / max(float(np.mean((a - b) ** 2)), 1e-9))
+    return decibels(float(np.mean((a - b) ** 2)))
+
+
+def decibels(error: float) -> float:
+    """PSNR of 8-bit values by their mean squared error; no error counts as 1e-9."""
+    return 10 * math.log10(255**2 / max(error, 1e-9))
 
 
 def mixed(rgb: Rgb, marked: Rgb, share: float) -> Rgb:

@@ -5,11 +5,12 @@ does not end a run of hours.
 """
 
 import hashlib
-import math
 import tempfile
 import time
+from collections import deque
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sorakit.errors import SorakitError
+from sorakit.errors import SorakitError, UnsupportedError
 from sorakit.regenerate import install
-from sorakit.robustness.schemes import SchemeSpec, open_scheme
+from sorakit.robustness.schemes import SchemeSpec, decibels, open_scheme
 from sorakit.types import Rgb
 from sorakit.video.convert import frame_to_rgb, luma_plane, resize, rgb_to_frame
 from sorakit.video.probe import probe
@@ -61,29 +62,28 @@ def mark_one(task: dict[str, Any]) -> dict[str, Any]:
 
 def _marked(task: dict[str, Any], spec: SchemeSpec, marked: Path) -> dict[str, Any]:
     stream, looks = _carrier(Path(task["clip"]), spec.frames, task["short_side"], task["seconds"]), _Looks()
-    pictures = looks.before(rgb for rgb in stream.frames if isinstance(rgb, np.ndarray))
+    first = next(stream.frames, None)
+    if first is None:
+        raise UnsupportedError(f"{Path(task['clip']).name} is too short: no picture is left of it")
+    pictures = chain([first], stream.frames)
     state: dict[str, float] = {}
     if spec.kind == "unmarked":
-        frames: Iterator[av.VideoFrame] = (rgb_to_frame(rgb) for rgb in pictures)
+        frames: Iterator[av.VideoFrame] = map(rgb_to_frame, pictures)
     else:
         scheme = open_scheme(spec)
         payload = payload_of(task["seed"], task["clip"], scheme.bits)
-        state = scheme.tune(next(_carrier_pictures(task, spec)), payload, task["psnr"])
-        frames = looks.after(scheme.mark(pictures, payload, state))
+        state = scheme.tune(first, payload, task["psnr"])
+        frames = looks.after(scheme.mark(looks.before(pictures), payload, state))
     part = marked.with_name(f".{marked.name}")
     encode(Stream(frames, stream.rate), Job("marked for a measurement", part, part), CRF)
     part.replace(marked)
     return {"state": state} | looks.result()
 
 
-def _carrier_pictures(task: dict[str, Any], spec: SchemeSpec) -> Iterator[Rgb]:
-    stream = _carrier(Path(task["clip"]), spec.frames, task["short_side"], task["seconds"])
-    return (rgb for rgb in stream.frames if isinstance(rgb, np.ndarray))
-
-
-def _carrier(clip: Path, frames: int | None, short_side: int, seconds: float) -> Stream:
+def _carrier(clip: Path, frames: int | None, short_side: int, seconds: float) -> Stream[Rgb]:
     """The pictures that a scheme gets: all of the first `seconds`, or `frames` spread over them."""
-    rate, length = rate_of(clip), min(seconds, max(probe(clip).duration, 1e-3))
+    info = probe(clip)
+    rate, length = rate_of(info), min(seconds, max(info.duration, 1e-3))
     count = max(1, round(length * float(rate)))
     wanted = None if frames is None else {round((i + 0.5) * count / frames - 0.5) for i in range(frames)}
 
@@ -107,23 +107,20 @@ class _Looks:
     """
 
     def __init__(self) -> None:
-        self._kept: dict[int, Rgb] = {}
-        self._given = self._taken = 0
+        self._kept: deque[Rgb] = deque()
         self._luma: list[float] = []
         self._rgb: list[float] = []
         self._ssim: list[float] = []
 
     def before(self, pictures: Iterator[Rgb]) -> Iterator[Rgb]:
         for rgb in pictures:
-            self._kept[self._given] = rgb
-            self._given += 1
+            self._kept.append(rgb)
             yield rgb
 
     def after(self, frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
         for frame in frames:
-            if (rgb := self._kept.pop(self._taken, None)) is not None:
-                self._compare(rgb_to_frame(rgb), frame)
-            self._taken += 1
+            if self._kept:
+                self._compare(rgb_to_frame(self._kept.popleft()), frame)
             yield frame
 
     def _compare(self, plain: av.VideoFrame, marked: av.VideoFrame) -> None:
@@ -136,7 +133,7 @@ class _Looks:
     def result(self) -> dict[str, Any]:
         if not self._luma:
             return {"psnr_luma": None, "psnr_rgb": None, "ssim": None}
-        psnr = [10 * math.log10(255**2 / max(1e-9, float(np.mean(e)))) for e in (self._luma, self._rgb)]
+        psnr = [decibels(float(np.mean(e))) for e in (self._luma, self._rgb)]
         return {"psnr_luma": psnr[0], "psnr_rgb": psnr[1], "ssim": float(np.mean(self._ssim))}
 
 

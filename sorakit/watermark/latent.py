@@ -96,7 +96,8 @@ def read_noise(
     bits = _bits(soft.size)
     turned = [soft * _coins(key, leaf, soft.shape) for leaf in range(LEAVES)]
     if expected is not None:
-        fits = [t.ravel() * encode(expected)[bits] for t in turned]
+        coded = encode(expected)[bits]
+        fits = [t.ravel() * coded for t in turned]
         best = max(fits, key=lambda f: float(f.sum()))
         return _evidence(best.reshape(shape), expected, float(np.log10(LEAVES * tried)))
     folded = [np.bincount(bits, weights=t.ravel(), minlength=CODED_BITS) for t in turned]
@@ -111,10 +112,10 @@ def read_noise(
 
 
 def _evidence(fits: Doubles, payload: int, union: float) -> LatentEvidence:
-    bound = min(0.0, log10_chernoff(fits[fits != 0]) + union)
+    used = fits[fits != 0]
+    bound = min(0.0, log10_chernoff(used) + union)
     if bound > MAX_LOG10_P:
         return LatentEvidence(log10_p=round(bound, 2))
-    used = fits[fits != 0]
     return LatentEvidence(
         True,
         f"{payload:016x}",

@@ -31,7 +31,7 @@ def _social(lost: float, _rng: np.random.Generator) -> Change:
 
 
 def _messenger(longest: float, _rng: np.random.Generator) -> Change:
-    return lambda rgb: times(min(1.0, longest / max(rgb.shape[:2])))(rgb)
+    return lambda rgb: times(rgb, min(1.0, longest / max(rgb.shape[:2])))
 
 
 def _screen(share: float, rng: np.random.Generator) -> Change:

@@ -8,6 +8,7 @@ defined; strength is the RMS, in levels, at which the estimate is taken off or p
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 
 import av
@@ -15,19 +16,17 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sorakit.errors import UsageError
 from sorakit.types import FrameGeometry, Rgb
 from sorakit.video._mark import Marker
-from sorakit.video.convert import resize, rgb_to_frame
+from sorakit.video.convert import resize
 from sorakit.video.read import read_luma
 from sorakit.watermark.attacks.base import Attack, Job, Strength
-from sorakit.watermark.attacks.stream import Stream, encode, even, planes, rate_of
-from sorakit.watermark.attacks.timing import rgb_of
+from sorakit.watermark.attacks.stream import Stream, encode, planes, read
 from sorakit.watermark.base import PUBLIC_KEY
 from sorakit.watermark.payload import ID_BITS, VERSION
 from sorakit.watermark.video import VideoWatermark
 
-__all__ = ["ATTACKS", "residual"]
+__all__ = ["ATTACKS", "marked", "residual"]
 
 CRF = 20
 SHORT = 480
@@ -78,71 +77,67 @@ def _with_average(sign: int) -> Callable[[Job], None]:
 
     def run(job: Job) -> None:
         average = _average(job.others if sign > 0 else (job.src, *job.others))
-        frames = rgb_of(job.src)
-        first = next(frames)
+        stream = read(job.src)
+        first = next(stream.frames)
         levels = _fitted(average, (first.shape[0], first.shape[1]), sign * job.strength)
-
-        def changed() -> Iterator[Rgb]:
-            yield _added(first, levels)
-            for rgb in frames:
-                yield _added(rgb, levels)
-
-        encode(Stream(changed(), rate_of(job.src)), job, CRF)
+        changed = (_added(rgb, levels) for rgb in chain([first], stream.frames))
+        encode(Stream(changed, stream.rate), job, CRF)
 
     return run
 
 
 def _mean_picture(job: Job) -> None:
     """Copies of one clip with different marks, mixed picture by picture; it lasts as long as the shortest."""
+    streams = [read(path) for path in (job.src, *job.others)]
 
     def frames() -> Iterator[Rgb]:
-        for pictures in zip(*(rgb_of(path) for path in (job.src, *job.others)), strict=False):
+        for pictures in zip(*(s.frames for s in streams), strict=False):
             h, w = pictures[0].shape[:2]
             total = np.zeros((h, w, 3), np.float32)
             for rgb in pictures:
                 total += resize(rgb, w, h)
             yield np.rint(total / len(pictures)).astype(np.uint8)
 
-    encode(Stream(frames(), rate_of(job.src)), job, CRF)
+    encode(Stream(frames(), streams[0].rate), job, CRF)
 
 
 def _copy(job: Job) -> None:
     """The other clip with this one's estimated mark: a running mean of residuals, so that motion fades."""
+    source_stream, target_stream = read(job.src), read(job.others[0])
 
     def frames() -> Iterator[Rgb]:
         last: deque[Floats] = deque(maxlen=_WINDOW)
-        for source, target in zip(rgb_of(job.src), rgb_of(job.others[0]), strict=False):
+        for source, target in zip(source_stream.frames, target_stream.frames, strict=False):
             last.append(residual(np.asarray(cv2.cvtColor(source, cv2.COLOR_RGB2GRAY), dtype=np.uint8)))
             mean = np.mean(np.stack(last), 0)
             levels = cv2.resize(mean, (target.shape[1], target.shape[0]), interpolation=cv2.INTER_CUBIC)
             rms = float(np.sqrt(np.mean(levels**2)))
             yield _added(target, np.asarray(levels * (job.strength / max(1e-6, rms)), dtype=np.float32))
 
-    encode(Stream(frames(), rate_of(job.others[0])), job, CRF)
+    encode(Stream(frames(), target_stream.rate), job, CRF)
 
 
-def _marked(job: Job, key: bytes) -> None:
+def marked(
+    frames: Iterator[av.VideoFrame], payload: int, psnr: float, key: bytes = PUBLIC_KEY
+) -> Iterator[av.VideoFrame]:
+    """Frames of one size with the kit's own mark, at a luma PSNR of `psnr` dB or better."""
+    marker: Marker | None = None
+    for frame in frames:
+        if marker is None:
+            geometry, mark = FrameGeometry(frame.width, frame.height), VideoWatermark()
+            marker = Marker(mark.embedder(geometry, payload, keys=(key,), psnr=psnr))
+        yield marker(frame)
+
+
+def _mark_over(job: Job, key: bytes) -> None:
     """Marked over whatever is there, with a drawn payload."""
-    rng = job.rng()
+    rng, stream = job.rng(), planes(job.src)
     payload = VERSION << ID_BITS | int(rng.integers(1 << 32)) << 28 | int(rng.integers(1 << 28))
-    stream = planes(job.src)
-
-    def frames() -> Iterator[av.VideoFrame]:
-        marker: Marker | None = None
-        for picture in stream.frames:
-            if picture is None:
-                raise UsageError("a missing picture cannot be marked; use a whole video")
-            frame = picture if isinstance(picture, av.VideoFrame) else rgb_to_frame(even(picture))
-            if marker is None:
-                geometry, mark = FrameGeometry(frame.width, frame.height), VideoWatermark()
-                marker = Marker(mark.embedder(geometry, payload, keys=(key,), psnr=job.strength))
-            yield marker(frame)
-
-    encode(Stream(frames(), stream.rate), job, CRF)
+    encode(Stream(marked(stream.frames, payload, job.strength, key), stream.rate), job, CRF)
 
 
 def _wrong_key(job: Job) -> None:
-    _marked(job, b"forged " + job.rng().bytes(16))
+    _mark_over(job, b"forged " + job.rng().bytes(16))
 
 
 _RMS = Strength(0.25, 1.5, 8, "levels RMS")
@@ -170,6 +165,6 @@ ATTACKS = (
     ),
     Attack(
         "re_mark", "forgery", f"marked again with the public key and another payload; H.264 CRF {CRF}",
-        lambda job: _marked(job, PUBLIC_KEY), _DB,
+        lambda job: _mark_over(job, PUBLIC_KEY), _DB,
     ),
 )  # fmt: skip

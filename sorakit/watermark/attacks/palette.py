@@ -16,7 +16,6 @@ from sorakit.types import Rgb
 from sorakit.watermark.attacks.base import Attack, Job, Strength
 from sorakit.watermark.attacks.scale import times
 from sorakit.watermark.attacks.stream import Stream, comment, encode, even, read
-from sorakit.watermark.attacks.timing import rgb_of
 
 __all__ = ["ATTACKS"]
 
@@ -37,26 +36,24 @@ def _gif(longest: int | None) -> Callable[[Job], None]:
     return run
 
 
-def _thinned(job: Job, longest: int | None) -> Stream:
+def _thinned(job: Job, longest: int | None) -> Stream[Rgb]:
     """Every n-th picture, so that the rate falls to `MAX_RATE` or below."""
-    rate = read(job.src).rate
-    every = max(1, -(-rate // MAX_RATE))
+    stream = read(job.src)
+    every = max(1, -(-stream.rate // MAX_RATE))
 
     def frames() -> Iterator[Rgb]:
-        for index, rgb in enumerate(rgb_of(job.src)):
+        for index, rgb in enumerate(stream.frames):
             if index % every == 0:
                 scale = min(1.0, longest / max(rgb.shape[:2])) if longest else 1.0
-                yield even(times(scale)(rgb) if scale < 1 else rgb)
+                yield even(times(rgb, scale) if scale < 1 else rgb)
 
-    return Stream(frames(), rate / every)
+    return Stream(frames(), stream.rate / every)
 
 
-def _painted(pictures: Iterator[object], rate: Fraction, colours: int) -> Iterator[av.VideoFrame]:
+def _painted(pictures: Iterator[Rgb], rate: Fraction, colours: int) -> Iterator[av.VideoFrame]:
     """Each picture in its own palette, `pal8`."""
     graph: Graph | None = None
     for index, rgb in enumerate(pictures):
-        if not isinstance(rgb, np.ndarray):
-            continue
         frame = av.VideoFrame.from_ndarray(rgb, format="rgb24")
         frame.pts, frame.time_base = index, 1 / rate
         graph = graph or _graph(frame, colours)

@@ -3,8 +3,11 @@
 In: a picture `uint8 (H, W, 3)`. Out: a frame that shows it, or a part of it, in another shape.
 """
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from sorakit.types import Rgb
 from sorakit.video.convert import resize
@@ -13,7 +16,7 @@ from sorakit.watermark.attacks.crop import centre
 from sorakit.watermark.attacks.scale import times
 from sorakit.watermark.attacks.stream import Change, even, picture_attack
 
-__all__ = ["ATTACKS"]
+__all__ = ["ATTACKS", "detail"]
 
 
 def _vertical(height: float, _rng: np.random.Generator) -> Change:
@@ -45,8 +48,8 @@ def _blurred_sides(height: float, _rng: np.random.Generator) -> Change:
 
     def change(rgb: Rgb) -> Rgb:
         scale = min(wide / rgb.shape[1], tall / rgb.shape[0])
-        small = times(scale + 1e-9)(rgb)
-        fill = times(max(wide / rgb.shape[1], tall / rgb.shape[0]) + 1e-6)(rgb)
+        small = times(rgb, scale + 1e-9)
+        fill = times(rgb, max(wide / rgb.shape[1], tall / rgb.shape[0]) + 1e-6)
         frame = cv2.GaussianBlur(resize(centre(fill, tall, wide), wide // 8, tall // 8), (0, 0), 4)
         out = resize(np.asarray(frame, dtype=np.uint8), wide, tall)
         y, x = (tall - small.shape[0]) // 2, (wide - small.shape[1]) // 2
@@ -65,7 +68,7 @@ def _inset(share: float, rng: np.random.Generator) -> Change:
     def change(rgb: Rgb) -> Rgb:
         if not scene:
             scene.append(_room(rgb.shape[0], rgb.shape[1], seed))
-        out, small = scene[0].copy(), even(times(share)(rgb))
+        out, small = scene[0].copy(), even(times(rgb, share))
         top, left = int((out.shape[0] - small.shape[0]) * y), int((out.shape[1] - small.shape[1]) * x)
         out[top : top + small.shape[0], left : left + small.shape[1]] = small
         return out
@@ -75,13 +78,20 @@ def _inset(share: float, rng: np.random.Generator) -> Change:
 
 def _room(height: int, width: int, seed: int) -> Rgb:
     """A soft 1/f wall, as a still that somebody else's frame could be."""
-    rng = np.random.default_rng(seed)
+    total = detail(height, width, np.random.default_rng(seed), (2, 4, 8, 16, 32))
+    return np.clip(120 + 30 * total, 0, 255).astype(np.uint8)
+
+
+def detail(
+    height: int, width: int, rng: np.random.Generator, grids: Sequence[int]
+) -> npt.NDArray[np.float32]:
+    """A drawn picture `(H, W, 3)` around 0: blobs on `grids` × `grids`, the finer the fainter, as 1/f."""
     total = np.zeros((height, width, 3), np.float32)
-    for n in (2, 4, 8, 16, 32):
+    for n in grids:
         grid = rng.standard_normal((n, n, 3)).astype(np.float32)
         wide = cv2.resize(grid, (width, height), interpolation=cv2.INTER_CUBIC)
         total += np.asarray(wide, np.float32) / np.float32(n**0.7)
-    return np.clip(120 + 30 * total, 0, 255).astype(np.uint8)
+    return total
 
 
 _HEIGHT = Strength(320, 640, 1920, "px high")

@@ -13,25 +13,22 @@ from sorakit.watermark.attacks.stream import Change, picture_attack
 __all__ = ["ATTACKS", "short_side", "times"]
 
 
-def times(factor: float) -> Change:
+def times(rgb: Rgb, factor: float) -> Rgb:
     """Both sides times `factor`, rounded down."""
-    return lambda rgb: resize(rgb, max(2, int(rgb.shape[1] * factor)), max(2, int(rgb.shape[0] * factor)))
+    return resize(rgb, max(2, int(rgb.shape[1] * factor)), max(2, int(rgb.shape[0] * factor)))
 
 
 def short_side(pixels: float) -> Change:
     """The short side brought to `pixels`."""
-    return lambda rgb: times((pixels + 1e-6) / min(rgb.shape[:2]))(rgb)
+    return lambda rgb: times(rgb, (pixels + 1e-6) / min(rgb.shape[:2]))
 
 
 def _there_and_back(factor: float) -> Change:
-    def change(rgb: Rgb) -> Rgb:
-        return resize(times(factor)(rgb), rgb.shape[1], rgb.shape[0])
-
-    return change
+    return lambda rgb: resize(times(rgb, factor), rgb.shape[1], rgb.shape[0])
 
 
 def _scaled(factor: float, _rng: np.random.Generator) -> Change:
-    return times(factor)
+    return lambda rgb: times(rgb, factor)
 
 
 def _lines(pixels: float, _rng: np.random.Generator) -> Change:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import av
 import cv2
@@ -19,7 +19,7 @@ from sorakit.errors import UnsupportedError
 from sorakit.types import FrameGeometry, Rgb
 from sorakit.video._sample import sample
 from sorakit.video.convert import frame_to_rgb, orient, rgb_to_frame
-from sorakit.video.probe import probe
+from sorakit.video.probe import VideoInfo, probe
 from sorakit.watermark.attacks.base import Attack, Job, Strength
 
 __all__ = [
@@ -43,11 +43,14 @@ _STORED = "yuv420p"
 _AVX512 = 14  # CV_CPU_AVX_512F
 
 
-@dataclass(frozen=True, slots=True)
-class Stream:
-    """Pictures at a constant `rate` a second: RGB, or codec frames left as they are; None: one is missing."""
+P_co = TypeVar("P_co", covariant=True)
 
-    frames: Iterator[Rgb | av.VideoFrame | None]
+
+@dataclass(frozen=True, slots=True)
+class Stream(Generic[P_co]):
+    """Pictures at a constant `rate` a second: RGB, or codec frames; None where one is missing."""
+
+    frames: Iterator[P_co]
     rate: Fraction
 
 
@@ -68,12 +71,12 @@ def comment(name: str) -> str:
     return f"sorakit robustness test: {name}"
 
 
-def rate_of(src: Path) -> Fraction:
+def rate_of(info: VideoInfo) -> Fraction:
     """Frames a second, at most `MAX_RATE`; the average where it varies."""
-    return min(Fraction(probe(src).fps).limit_denominator(65535), Fraction(MAX_RATE))
+    return min(info.fps.limit_denominator(65535), Fraction(MAX_RATE))
 
 
-def read(src: Path) -> Stream:
+def read(src: Path) -> Stream[Rgb]:
     """Pictures of a file as a viewer sees them; where a stream changes size part-way, only its first size."""
 
     def frames() -> Iterator[Rgb]:
@@ -84,21 +87,21 @@ def read(src: Path) -> Stream:
             if rgb.shape == shape:
                 yield rgb
 
-    return Stream(frames(), rate_of(src))
+    return Stream(frames(), rate_of(probe(src)))
 
 
-def planes(src: Path) -> Stream:
+def planes(src: Path) -> Stream[av.VideoFrame]:
     """As `read`, but frames that a transcoder would pass on untouched are not turned into RGB and back."""
 
-    def frames() -> Iterator[Rgb | av.VideoFrame]:
+    def frames() -> Iterator[av.VideoFrame]:
         size = None
         for item in sample(src, None, threads=1):
             size = size or (item.frame.width, item.frame.height)
             if (item.frame.width, item.frame.height) == size:
                 plain = _plain(item.frame, item.geometry)
-                yield item.frame if plain else orient(frame_to_rgb(item.frame), item.geometry)
+                yield item.frame if plain else _stored(orient(frame_to_rgb(item.frame), item.geometry))
 
-    return Stream(frames(), rate_of(src))
+    return Stream(frames(), rate_of(probe(src)))
 
 
 def _plain(frame: av.VideoFrame, geometry: FrameGeometry) -> bool:
@@ -111,7 +114,11 @@ def even(rgb: Rgb) -> Rgb:
     return np.ascontiguousarray(rgb[: rgb.shape[0] // 2 * 2, : rgb.shape[1] // 2 * 2])
 
 
-def encode(stream: Stream, job: Job, quality: float, codec: Codec = H264) -> None:
+def _stored(rgb: Rgb) -> av.VideoFrame:
+    return rgb_to_frame(even(rgb))
+
+
+def encode(stream: Stream[Rgb | av.VideoFrame | None], job: Job, quality: float, codec: Codec = H264) -> None:
     """Write `stream` to `job.dst`; a missing picture leaves a gap in time. Raises `UnsupportedError`."""
     _quiet(codec.library)
     rate, step = stream.rate, 1 / stream.rate
@@ -124,7 +131,7 @@ def encode(stream: Stream, job: Job, quality: float, codec: Codec = H264) -> Non
                 job.progress(job.name, min(1.0, index / total))
             if picture is None:
                 continue
-            frame = picture if isinstance(picture, av.VideoFrame) else rgb_to_frame(even(picture))
+            frame = picture if isinstance(picture, av.VideoFrame) else _stored(picture)
             if track is None:
                 track = _track(target, codec, quality, rate, frame)
             frame.pts, frame.time_base, frame.pict_type = index, step, 0
@@ -178,7 +185,6 @@ def picture_attack(
 
     def run(job: Job) -> None:
         stream, change = read(job.src), make(job.strength, job.rng())
-        frames = (change(rgb) for rgb in stream.frames if isinstance(rgb, np.ndarray))
-        encode(Stream(frames, stream.rate), job, crf)
+        encode(Stream(map(change, stream.frames), stream.rate), job, crf)
 
     return Attack(name, family, f"{summary}; H.264 CRF {crf}", run, strength)

@@ -6,8 +6,7 @@ In: a stream of pictures. Out: another stream; pictures themselves change only w
 import tempfile
 from collections.abc import Callable, Iterator
 from fractions import Fraction
-from itertools import pairwise
-from pathlib import Path
+from itertools import chain, pairwise
 
 import cv2
 import numpy as np
@@ -17,9 +16,9 @@ from sorakit.types import Rgb
 from sorakit.video.convert import resize
 from sorakit.video.probe import probe
 from sorakit.watermark.attacks.base import Attack, Job, Strength
-from sorakit.watermark.attacks.stream import MAX_RATE, Stream, encode, rate_of, read
+from sorakit.watermark.attacks.stream import MAX_RATE, Stream, encode, read
 
-__all__ = ["ATTACKS", "rgb_of"]
+__all__ = ["ATTACKS"]
 
 CRF = 20
 MAX_REVERSE = 4 << 30
@@ -28,41 +27,38 @@ MAX_REVERSE = 4 << 30
 _GRACE = 5e-4  # frame times are rounded to the container's time base
 
 
-def rgb_of(src: Path) -> Iterator[Rgb]:
-    """The pictures of a file."""
-    return (rgb for rgb in read(src).frames if isinstance(rgb, np.ndarray))
-
-
-def _timed(name: str, summary: str, change: Callable[[Job], Stream], strength: Strength | None) -> Attack:
+def _timed(
+    name: str, summary: str, change: Callable[[Job], Stream[Rgb | None]], strength: Strength | None
+) -> Attack:
     def run(job: Job) -> None:
         encode(change(job), job, CRF)
 
     return Attack(name, "time", f"{summary}; H.264 CRF {CRF}", run, strength)
 
 
-def _drop(job: Job) -> Stream:
+def _drop(job: Job) -> Stream[Rgb | None]:
     """The missing pictures leave gaps: those that stay keep their times. The first always stays."""
-    rng = job.rng()
-    kept = (rgb if i == 0 or rng.random() >= job.strength else None for i, rgb in enumerate(rgb_of(job.src)))
-    return Stream(kept, rate_of(job.src))
+    stream, rng = read(job.src), job.rng()
+    kept = (rgb if i == 0 or rng.random() >= job.strength else None for i, rgb in enumerate(stream.frames))
+    return Stream(kept, stream.rate)
 
 
-def _duplicate(job: Job) -> Stream:
-    rng = job.rng()
+def _duplicate(job: Job) -> Stream[Rgb]:
+    stream, rng = read(job.src), job.rng()
 
     def frames() -> Iterator[Rgb]:
-        for rgb in rgb_of(job.src):
+        for rgb in stream.frames:
             yield rgb
             if rng.random() < job.strength:
                 yield rgb
 
-    return Stream(frames(), rate_of(job.src))
+    return Stream(frames(), stream.rate)
 
 
-def _blended(src: Path, step: float) -> Iterator[Rgb]:
+def _blended(pictures: Iterator[Rgb], step: float) -> Iterator[Rgb]:
     """Pictures at every `step` source frames, each the mix of the two that it lies between."""
     at, index, last = 0.0, 0, None
-    for index, (a, b) in enumerate(pairwise(rgb_of(src))):
+    for index, (a, b) in enumerate(pairwise(pictures)):
         while at < index + 1:
             share = at - index
             mixed = cv2.addWeighted(a, 1 - share, b, share, 0) if share > 1e-6 else a
@@ -73,50 +69,53 @@ def _blended(src: Path, step: float) -> Iterator[Rgb]:
         yield last
 
 
-def _nearest(src: Path, step: float) -> Iterator[Rgb]:
+def _nearest(pictures: Iterator[Rgb], step: float) -> Iterator[Rgb]:
     """The picture on show at every `step` source frames."""
     at = 0.0
-    for index, rgb in enumerate(rgb_of(src)):
+    for index, rgb in enumerate(pictures):
         while at < index + 1 - 1e-9:
             yield rgb
             at += step
 
 
-def _interpolate(job: Job) -> Stream:
-    rate = rate_of(job.src)
-    factor = min(job.strength, float(MAX_RATE / rate))
-    return Stream(_blended(job.src, 1 / factor), _near(float(rate) * factor))
+def _interpolate(job: Job) -> Stream[Rgb]:
+    stream = read(job.src)
+    factor = min(job.strength, float(MAX_RATE / stream.rate))
+    return Stream(_blended(stream.frames, 1 / factor), _near(float(stream.rate) * factor))
 
 
-def _retime(job: Job) -> Stream:
-    rate = _near(job.strength)
-    return Stream(_blended(job.src, float(rate_of(job.src) / rate)), rate)
+def _retime(job: Job) -> Stream[Rgb]:
+    stream, rate = read(job.src), _near(job.strength)
+    return Stream(_blended(stream.frames, float(stream.rate / rate)), rate)
 
 
-def _speed(job: Job) -> Stream:
+def _speed(job: Job) -> Stream[Rgb]:
     """Another speed at the old frame rate, so pictures are left out or repeated."""
-    return Stream(_nearest(job.src, job.strength), rate_of(job.src))
+    stream = read(job.src)
+    return Stream(_nearest(stream.frames, job.strength), stream.rate)
 
 
 def _near(rate: float) -> Fraction:
     return Fraction(rate).limit_denominator(1001)
 
 
-def _trim(job: Job) -> Stream:
+def _trim(job: Job) -> Stream[Rgb]:
     """The seconds from the first third on."""
-    rate = rate_of(job.src)
+    stream = read(job.src)
     start = probe(job.src).duration / 3
-    first = round(start * float(rate) - _GRACE)
-    last = first + round(job.strength * float(rate))
-    kept = (rgb for i, rgb in enumerate(rgb_of(job.src)) if first <= i < last)
-    return Stream(kept, rate)
+    first = round(start * float(stream.rate) - _GRACE)
+    last = first + round(job.strength * float(stream.rate))
+    kept = (rgb for i, rgb in enumerate(stream.frames) if first <= i < last)
+    return Stream(kept, stream.rate)
 
 
-def _reverse(job: Job) -> Stream:
+def _reverse(job: Job) -> Stream[Rgb]:
+    stream = read(job.src)
+
     def frames() -> Iterator[Rgb]:
         with tempfile.TemporaryFile() as store:
             count, shape = 0, (0, 0, 0)
-            for rgb in rgb_of(job.src):
+            for rgb in stream.frames:
                 shape = rgb.shape
                 if (count + 1) * rgb.nbytes > MAX_REVERSE:
                     raise LimitError(
@@ -129,19 +128,16 @@ def _reverse(job: Job) -> Stream:
                 store.seek(index * size)
                 yield np.frombuffer(store.read(size), np.uint8).reshape(shape)
 
-    return Stream(frames(), rate_of(job.src))
+    return Stream(frames(), stream.rate)
 
 
-def _joined(job: Job) -> Stream:
+def _joined(job: Job) -> Stream[Rgb]:
     """Another clip first, `strength` times as long as this one, in this one's size."""
-    rate, shape = rate_of(job.src), next(rgb_of(job.src)).shape
-    count = max(1, round(probe(job.src).duration * float(rate) * job.strength))
-
-    def frames() -> Iterator[Rgb]:
-        yield from _other(job, count, (shape[0], shape[1]))
-        yield from rgb_of(job.src)
-
-    return Stream(frames(), rate)
+    stream = read(job.src)
+    first = next(stream.frames)
+    count = max(1, round(probe(job.src).duration * float(stream.rate) * job.strength))
+    before = _other(job, count, (first.shape[0], first.shape[1]))
+    return Stream(chain(before, [first], stream.frames), stream.rate)
 
 
 def _other(job: Job, count: int, size: tuple[int, int]) -> Iterator[Rgb]:
@@ -156,17 +152,13 @@ def _other(job: Job, count: int, size: tuple[int, int]) -> Iterator[Rgb]:
     made = 0
     while made < count:
         before = made
-        for rgb in rgb_of(job.others[0]):
+        for rgb in read(job.others[0]).frames:
             if made == count:
                 return
             yield resize(rgb, size[1], size[0])
             made += 1
         if made == before:
             raise UsageError(f"{job.others[0].name} has no pictures to join; give another clip")
-
-
-def _join(job: Job) -> None:
-    encode(_joined(job), job, CRF)
 
 
 ATTACKS = (
@@ -179,8 +171,8 @@ ATTACKS = (
     _timed("trim_1s", "one second of it", _trim, Strength(0.5, 1, 60, "s")),
     _timed("reverse", "backwards", _reverse, None),
     Attack(
-        "concatenate", "time", f"behind an unmarked clip of the same length; H.264 CRF {CRF}", _join,
-        Strength(0.25, 1, 4, "times its length"),
+        "concatenate", "time", f"behind an unmarked clip of the same length; H.264 CRF {CRF}",
+        lambda job: encode(_joined(job), job, CRF), Strength(0.25, 1, 4, "times its length"),
         others="the unmarked clip; a drifting pattern if none is given",
     ),
 )  # fmt: skip
