@@ -25,7 +25,6 @@ from typing import Any
 
 import cv2
 from common import ROOT, commit, table, wilson
-from watermark_table import pick
 
 from sorakit.check import check
 from sorakit.config import Settings
@@ -33,14 +32,14 @@ from sorakit.errors import SorakitError
 from sorakit.provenance.keys import DEV_FILE, create_dev_identity
 from sorakit.provenance.trust import Trust
 from sorakit.publish import publish
-from sorakit.registry.fingerprint import MATCH_THRESHOLD, Fingerprint, fingerprint, similarity
+from sorakit.registry.fingerprint import MATCH_THRESHOLD, Fingerprint, fingerprint_file, similarity
 from sorakit.registry.repo import Registry
+from sorakit.robustness.clips import pick
 from sorakit.types import Verdict
-from sorakit.video.read import read_luma
 from sorakit.video.transcode import transcode
 from sorakit.video.write import EncodeSettings
 from sorakit.watermark.attacks import apply
-from sorakit.watermark.video import FRAMES_WANTED, VideoWatermark
+from sorakit.watermark.video import VideoWatermark
 
 ATTACKS = {"remux": 1.0, "h264_crf28": 0.98, "social_upload": 0.95}
 """Attack to target."""
@@ -95,11 +94,6 @@ def told(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def look(path: Path) -> Fingerprint:
-    """As `check` takes it."""
-    return fingerprint(read_luma(path, max_frames=FRAMES_WANTED))
-
-
 def one(clip: Path, other: Path, work: Path, home: Settings) -> dict[str, Any]:
     """All of one clip: published, attacked, checked; its mark copied onto `other`, checked."""
     stranger = Settings(home=work / "stranger")
@@ -114,7 +108,7 @@ def one(clip: Path, other: Path, work: Path, home: Settings) -> dict[str, Any]:
     for name in ATTACKS:
         apply(name, published, attacked)
         row[name] = told(check(attacked, trust=Trust(), settings=home))
-        row["prints"][name] = look(attacked).data
+        row["prints"][name] = fingerprint_file(attacked).data
         if name == "h264_crf28":
             with serving(home) as url:
                 row[RESOLVED] = told(check(attacked, trust=Trust(), settings=stranger, resolvers=[url]))

@@ -15,12 +15,10 @@ from pydantic import TypeAdapter
 from sorakit.provenance.labels import read_aigc
 from sorakit.provenance.trust import Trust
 from sorakit.provenance.verify import read_credential
-from sorakit.registry.fingerprint import Fingerprint, fingerprint
+from sorakit.registry.fingerprint import Fingerprint, fingerprint_file
 from sorakit.types import DetectorEvidence, LabelEvidence, Progress, ProvenanceEvidence, WatermarkEvidence
 from sorakit.video.probe import probe
-from sorakit.video.read import read_luma
 from sorakit.watermark.reading import read_file
-from sorakit.watermark.video import FRAMES_WANTED
 
 __all__ = ["Findings", "inspect_file", "opinion_from_json", "run_detector"]
 
@@ -61,10 +59,10 @@ def inspect_file(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
     mark = WatermarkEvidence()
     seen = None
     if info.kind == "video":
-        mark = read_file(path, request.get("secret_keys", ()))
+        mark = read_file(path, info.duration, request.get("secret_keys", ()))
     if info.kind == "video" and (mark.found or request.get("fingerprint")):
         progress("fingerprint", 0.8)
-        seen = fingerprint(read_luma(path, max_frames=FRAMES_WANTED))
+        seen = fingerprint_file(path)
     with Path(request["path"]).open("rb") as f:
         digest = hashlib.file_digest(f, "sha256").hexdigest()
     said = replace(credential.provenance, generation=credential.generation)

@@ -27,7 +27,7 @@ from sorakit.provenance.prompts import prompt_digest
 from sorakit.provenance.sign import SigningSession, signing_session
 from sorakit.provenance.trust import Trust
 from sorakit.provenance.verify import Credential, read_credential
-from sorakit.registry.fingerprint import fingerprint
+from sorakit.registry.fingerprint import fingerprint_file
 from sorakit.types import Clip, Generation, Ingredient, Progress, SourceType
 from sorakit.video.guard import prescan, run_guarded
 from sorakit.video.read import read_luma, read_rgb
@@ -110,21 +110,22 @@ def publish(
     own = source.ingredients if isinstance(source, Clip) else ()
     made_from = look_at([*own, *ingredients], settings.limits)
     unique_id = str(uuid.uuid4())
+    keys = marking_keys(settings)  # once: a key made meanwhile is for the next video
     with _session(session, settings) as signing, workplace(output) as work:
         marked_path, signed = work / f"marked{output.suffix}", work / f"signed{output.suffix}"
         report("mark", 0.0)
         if isinstance(source, Clip):
             generation, source_type, parent = source.generation, _type_of(source, ingredients), None
             plan = plan_labels(settings.labels, source_type)
-            marked = _mark_clip(source, marked_path, unique_id, settings, report, plan=plan)
+            marked = _mark_clip(source, marked_path, unique_id, settings, report, plan=plan, keys=keys)
         else:
             parent = source
             plan = plan_labels(settings.labels, source_type)
-            marked = _mark_file(source, marked_path, unique_id, settings, report, plan=plan)
+            marked = _mark_file(source, marked_path, unique_id, settings, report, plan=plan, keys=keys)
         report("read the mark", 0.0)
-        _must_read_back(marked_path, marked.payload, marking_keys(settings))
+        _must_read_back(marked_path, marked.payload, keys)
         report("sign", 0.0)
-        seen = fingerprint(read_luma(marked_path, max_frames=FRAMES_WANTED))
+        seen = fingerprint_file(marked_path)
         spec = ManifestSpec(
             title=output.name,
             kind="marked" if parent else "generated",
@@ -197,15 +198,20 @@ def check_labels(labels: str | None, settings: Settings | None = None) -> tuple[
 
 
 def _mark_clip(
-    clip: Clip, out: Path, unique_id: str, settings: Settings, report: Progress, *, plan: LabelPlan
+    clip: Clip,
+    out: Path,
+    unique_id: str,
+    settings: Settings,
+    report: Progress,
+    *,
+    plan: LabelPlan,
+    keys: tuple[bytes, ...],
 ) -> _Marked:
     payload, clip = new_payload(), enlarge(clip)
     psnr = write_clip(
         clip,
         out,
-        luma=VideoWatermark().embedder(
-            geometry_of_clip(clip), payload, keys=marking_keys(settings), psnr=settings.psnr
-        ),
+        luma=VideoWatermark().embedder(geometry_of_clip(clip), payload, keys=keys, psnr=settings.psnr),
         settings=EncodeSettings(crf=settings.crf, preset=settings.preset, codec=settings.codec),
         metadata=plan.tags({}) | aigc_label(settings.provider, unique_id),
         progress=report,
@@ -215,7 +221,14 @@ def _mark_clip(
 
 
 def _mark_file(
-    source: Path, out: Path, unique_id: str, settings: Settings, report: Progress, *, plan: LabelPlan
+    source: Path,
+    out: Path,
+    unique_id: str,
+    settings: Settings,
+    report: Progress,
+    *,
+    plan: LabelPlan,
+    keys: tuple[bytes, ...],
 ) -> _Marked:
     limits = settings.limits
     prescan(source, limits)
@@ -238,7 +251,7 @@ def _mark_file(
             "dst": str(out.absolute()),
             "payload": f"{new_payload():016x}",
             "psnr": settings.psnr,
-            "keys": [key.hex() for key in marking_keys(settings)],
+            "keys": [key.hex() for key in keys],
             "secret_keys": secret_keys(settings),
             "crf": settings.crf,
             "preset": settings.preset,

@@ -9,8 +9,19 @@ from typing import Annotated
 
 import typer
 
-from sorakit.cli.signing import Cert, Key, Signer, Training, Tsa, TsaPolicy, signing_settings
-from sorakit.cli.ui import console, one_line, print_json, progress_bar
+from sorakit.cli.publishing import (
+    Cert,
+    DisclosePrompt,
+    Key,
+    Labels,
+    Signer,
+    Training,
+    Tsa,
+    TsaPolicy,
+    show_published,
+    signing_settings,
+)
+from sorakit.cli.ui import progress_bar
 from sorakit.model_info import model_folder
 from sorakit.types import Clip, Progress
 
@@ -38,15 +49,8 @@ def extend(
         str, typer.Option(help="Name or folder of a sorakit model that takes frames.")
     ] = "full-world",
     device: Annotated[str, typer.Option(help="`cpu`, `cuda`, `mps`.")] = "cpu",
-    disclose_prompt: Annotated[
-        bool, typer.Option(help="Put the prompt itself into the manifest, not only its salted HMAC.")
-    ] = False,
-    labels: Annotated[
-        str | None,
-        typer.Option(
-            help="Laws whose labels it shall bear, drawn and signed: `eu`, `cn`, `ca`, `ca-visible`."
-        ),
-    ] = None,
+    disclose_prompt: DisclosePrompt = False,
+    labels: Labels = None,
     cert: Cert = None,
     key: Key = None,
     signer: Signer = None,
@@ -89,14 +93,7 @@ def extend(
             settings=about_signing,
             progress=progress,
         )
-    for note in done.notes:
-        console.print(f"note: {one_line(note)}", markup=False)
-    if json_out:
-        print_json(done.to_json())
-    else:
-        console.print(
-            f"{done.path}  mark {done.payload}  {done.psnr:.1f} dB  {done.manifest_id}", markup=False
-        )
+    show_published(done, json_out=json_out)
 
 
 def _made(

@@ -5,8 +5,19 @@ from typing import Annotated, Any
 
 import typer
 
-from sorakit.cli.signing import Cert, Key, Signer, Training, Tsa, TsaPolicy, signing_settings
-from sorakit.cli.ui import console, one_line, print_json, progress_bar
+from sorakit.cli.publishing import (
+    Cert,
+    DisclosePrompt,
+    Key,
+    Labels,
+    Signer,
+    Training,
+    Tsa,
+    TsaPolicy,
+    show_published,
+    signing_settings,
+)
+from sorakit.cli.ui import progress_bar
 from sorakit.errors import UsageError
 from sorakit.model_info import model_folder
 from sorakit.types import Clip, Progress
@@ -46,15 +57,8 @@ def generate(
     latent_mark: Annotated[
         bool, typer.Option(help="Mark the starting noise too, with the secret key (full-world-64).")
     ] = False,
-    disclose_prompt: Annotated[
-        bool, typer.Option(help="Put the prompt itself into the manifest, not only its salted HMAC.")
-    ] = False,
-    labels: Annotated[
-        str | None,
-        typer.Option(
-            help="Laws whose labels it shall bear, drawn and signed: `eu`, `cn`, `ca`, `ca-visible`."
-        ),
-    ] = None,
+    disclose_prompt: DisclosePrompt = False,
+    labels: Labels = None,
     cert: Cert = None,
     key: Key = None,
     signer: Signer = None,
@@ -108,14 +112,7 @@ def generate(
             settings=settings,
             progress=progress,
         )
-    for note in done.notes:
-        console.print(f"note: {one_line(note)}", markup=False)
-    if json_out:
-        print_json(done.to_json())
-    else:
-        console.print(
-            f"{done.path}  mark {done.payload}  {done.psnr:.1f} dB  {done.manifest_id}", markup=False
-        )
+    show_published(done, json_out=json_out)
 
 
 def _own(prompt: str, asked: dict[str, Any], model: str | None, device: str, progress: Progress) -> Clip:

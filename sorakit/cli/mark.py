@@ -5,8 +5,18 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from sorakit.cli.signing import Cert, Key, Signer, Training, Tsa, TsaPolicy, signing_settings
-from sorakit.cli.ui import console, one_line, print_error, print_json, progress_bar
+from sorakit.cli.publishing import (
+    Cert,
+    Key,
+    Labels,
+    Signer,
+    Training,
+    Tsa,
+    TsaPolicy,
+    show_published,
+    signing_settings,
+)
+from sorakit.cli.ui import console, print_error, print_json, progress_bar
 from sorakit.types import SourceType
 
 if TYPE_CHECKING:
@@ -40,12 +50,7 @@ def mark(
             "with `--source-type composite` a component."
         ),
     ] = None,
-    labels: Annotated[
-        str | None,
-        typer.Option(
-            help="Laws whose labels it shall bear, drawn and signed: `eu`, `cn`, `ca`, `ca-visible`."
-        ),
-    ] = None,
+    labels: Labels = None,
     batch: Annotated[
         bool, typer.Option("--batch", help="Mark every video below the folder IN into the folder -o.")
     ] = False,
@@ -105,14 +110,7 @@ def mark(
             settings=settings,
             progress=progress,
         )
-    for note in done.notes:
-        console.print(f"note: {one_line(note)}", markup=False)
-    if json_out:
-        print_json(done.to_json())
-    else:
-        console.print(
-            f"{done.path}  mark {done.payload}  {done.psnr:.1f} dB  {done.manifest_id}", markup=False
-        )
+    show_published(done, json_out=json_out)
 
 
 def _batch(order: "Order", *, quiet: bool) -> None:

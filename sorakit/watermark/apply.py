@@ -21,9 +21,9 @@ from sorakit.watermark.video import VideoWatermark
 __all__ = ["existing_payload", "mark_file_task"]
 
 
-def existing_payload(path: Path, secret: Sequence[dict[str, str]] = ()) -> int | None:
+def existing_payload(path: Path, duration: float, secret: Sequence[dict[str, str]] = ()) -> int | None:
     """The payload that a file carries already, or None; a secret key's counts before the public one's."""
-    found = read_file(path, secret)
+    found = read_file(path, duration, secret)
     return int(found.payload, 16) if found.found and found.payload else None
 
 
@@ -31,8 +31,9 @@ def mark_file_task(request: dict[str, Any], progress: Progress) -> dict[str, Any
     """Transcode `src` to `dst` with visible labels, then the mark; audio and frame times stay as they are."""
     src, dst = Path(request["src"]), Path(request["dst"])
     progress("look for a mark", 0.0)
-    require_markable(probe(src), src.name)  # before any search in its pixels
-    present = existing_payload(src, request.get("secret_keys", ()))
+    info = probe(src)
+    require_markable(info, src.name)  # before any search in its pixels
+    present = existing_payload(src, info.duration, request.get("secret_keys", ()))
     keys = tuple(bytes.fromhex(k) for k in request.get("keys", ())) or (PUBLIC_KEY,)
     payload = int(request["payload"], 16) if present is None else present
 

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sorakit.types import Luma
+from sorakit.watermark.cuts import Cuts
 from sorakit.watermark.fourier import Spectrum
 from sorakit.watermark.gate import log10_bound
 from sorakit.watermark.pattern import CANONICAL, TILE, Carriers
@@ -29,7 +30,6 @@ _GRID = 64  # shifts a tile side; the band needs 2 · 13 + 1
 _ADJACENT = 0.18
 """Seconds within which two frames, or the video's start and a frame, count as neighbours."""
 _AFTER_CUT = (6.0, 2.0)  # weights of the first and second frame
-_CUT = 20.0  # mean change, levels
 _EDGE = 12.0  # levels: a step this high is the picture's, not the pattern's
 _REACH = 1.8  # working px
 _CLIP = 2.5
@@ -55,15 +55,15 @@ class Average:
     """Whitened frames at the working size, and their weighted mean.
 
     Frames right after a cut, and the first of the video, weigh more: encoders spend their key frames there,
-    and `embed` its energy. `zoom`: how much larger than the public pattern the one sought is drawn.
+    and `embed` its energy. `zoom`: how much larger than the public pattern the one sought is drawn; a margin
+    brings it to its usual share of the frame.
     """
 
     def __init__(self, zoom: float = 1.0) -> None:
         self._zoom = zoom
         self._white: list[npt.NDArray[np.float16]] = []
         self._weights: list[float] = []
-        self._glance: Floats | None = None
-        self._usual = 0.0
+        self._cuts = Cuts()
         self.seconds: list[float] = []
         self.centre = np.zeros(2)
 
@@ -74,6 +74,7 @@ class Average:
 
     def add(self, seconds: float, luma: Luma) -> None:
         """Whiten and add one display-oriented 8-bit luma frame `(H, W)`, resized to the first one's size."""
+        luma = _with_margin(luma, self._zoom)
         small = _working(luma, self._white[0].shape if self._white else None)
         if not self._white:
             height, width = luma.shape
@@ -97,17 +98,20 @@ class Average:
         return Spectrum(self.mean(start, stop))
 
     def _weight(self, seconds: float, small: Floats) -> float:
-        glance, last = small[4::8, 4::8], self._glance
-        self._glance = glance
-        if last is None:
-            return _AFTER_CUT[0] if seconds < _ADJACENT else 1.0
-        change = float(np.mean(np.abs(glance - last)))
-        usual, self._usual = self._usual, 0.8 * self._usual + 0.2 * change
-        if seconds - self.seconds[-1] > _ADJACENT:
-            return 1.0
-        if change > max(_CUT, 4 * usual):
+        cut = self._cuts(small[4::8, 4::8])
+        if seconds - (self.seconds[-1] if self.seconds else 0.0) > _ADJACENT:
+            return 1.0  # what came between was not seen
+        if cut:
             return _AFTER_CUT[0]
         return _AFTER_CUT[1] if self._weights[-1] == _AFTER_CUT[0] else 1.0
+
+
+def _with_margin(luma: Luma, zoom: float) -> Luma:
+    if zoom == 1:
+        return luma
+    tall, wide = (round(side * (zoom - 1)) for side in luma.shape)
+    edges = tall // 2, tall - tall // 2, wide // 2, wide - wide // 2
+    return np.asarray(cv2.copyMakeBorder(luma, *edges, cv2.BORDER_REPLICATE), dtype=np.uint8)
 
 
 def _working(luma: Luma, shape: tuple[int, ...] | None) -> Floats:

@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from sorakit.errors import UsageError
 from sorakit.types import FrameGeometry, Luma
+from sorakit.watermark.cuts import Cuts
 from sorakit.watermark.pattern import CANONICAL, shared_pattern
 
 __all__ = ["LumaEmbedder"]
@@ -48,8 +49,6 @@ _BUSY = 20.0
 _AFTER_CUT = 2.6
 _DECAY = 0.2  # of the excess amplitude, a frame
 _LITTLE = 1.02
-_CUT = 20.0
-"""Mean change between frames, 8-bit levels, that is a cut if it is also four times the usual one."""
 _ROUNDING = 1 / 12  # mean square of rounding to whole levels
 _MARGIN = 0.03  # dB, for what is still owed when a short video ends
 _PAYBACK, _REPAY_FRAMES = 0.5, 2
@@ -76,8 +75,7 @@ class LumaEmbedder:
         self._box = max(3, round(min(geometry.display_size) / CANONICAL * 9 / 4) | 1)  # at quarter size
         self._amplitude: Floats | None = None
         self._count = 0
-        self._glance: npt.NDArray[np.int16] | None = None
-        self._usual = 0.0
+        self._cuts = Cuts()
         self._boost = 1.0
         self._debt = 0.0  # mean square beyond the target so far, summed over frames
         self._coded = np.empty(self._shape, dtype=np.uint8)  # kept: fresh pages cost more than the sum
@@ -117,20 +115,11 @@ class LumaEmbedder:
         textured = np.clip((amplitude - np.float32(_FLAT)) / np.float32(_FLAT), 0.25, 1)
         return np.asarray(amplitude * (1 + np.float32(self._boost - 1) * textured), dtype=np.float32)
 
-    def _is_cut(self, luma: Luma) -> bool:
-        glance = (luma[8::16, 8::16] / self._unit).astype(np.int16)
-        last, self._glance = self._glance, glance
-        if last is None:
-            return True
-        change = float(np.mean(np.abs(glance - last)))
-        usual, self._usual = self._usual, 0.8 * self._usual + 0.2 * change
-        return change > max(_CUT, 4 * usual)
-
     def _next_amplitude(self, luma: Luma) -> Floats:
         """Local amplitude at quarter size, 8-bit levels, from every other frame, smoothed over a shot."""
         self._count += 1
         self._boost = 1 + _DECAY * (self._boost - 1)
-        if self._is_cut(luma):
+        if self._cuts((luma[8::16, 8::16] / self._unit).astype(np.int16)):
             self._boost, self._amplitude, self._count = _AFTER_CUT, None, 1
         if self._amplitude is not None and self._count % 2 == 0:
             return self._amplitude

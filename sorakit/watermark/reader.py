@@ -61,11 +61,12 @@ class Reader:
         agreement with the one payload named.
         """
         ends = self._ends()
-        strengths = [self._strength(a, b, whole) for a, b in ends]
+        parts = [self._average.spectrum(a, b) for a, b in ends]
+        strengths = [self._strength(part, whole) for part in parts]
         typical = float(np.median([s[0] for s in strengths if s[1] <= _PRESENT] or [0.0]))
         rows: list[dict[str, Any]] = []
-        for (a, b), (strength, log10_p) in zip(ends, strengths, strict=True):
-            row = self._judge(a, b, whole, (strength, log10_p, typical))
+        for (a, b), part, measured in zip(ends, parts, strengths, strict=True):
+            row = self._span(a, b) | self._judge(part, whole, measured, typical)
             last = rows[-1] if rows else None
             if last and (last["state"], last["payload"]) == (row["state"], row["payload"]):
                 last["end_ms"], last["log10_p"] = row["end_ms"], min(last["log10_p"], row["log10_p"])
@@ -120,35 +121,36 @@ class Reader:
         edges = [round(i * count / number) for i in range(number + 1)]
         return list(itertools.pairwise(edges))
 
-    def _strength(self, start: int, stop: int, whole: Decode) -> tuple[float, float]:
-        """(Standard deviations of agreement with the payload, log10 of its bound)."""
-        part = self._average.spectrum(start, stop)
-        fits = agreement(part, self._lattice, whole.place, whole.payload)
-        return float(fits.sum() / np.sqrt(np.sum(fits**2) + 1e-12)), log10_chernoff(fits)
-
-    def _judge(self, a: int, b: int, whole: Decode, measured: tuple[float, float, float]) -> dict[str, Any]:
-        strength, log10_p, typical = measured
-        state, payload = "unsure", None
-        if log10_p <= _PRESENT:
-            state, payload = "marked", whole.payload
-        elif (other := self._other(a, b, whole)) is not None:
-            state, payload, log10_p = "other", other.payload, other.log10_p
-        elif typical >= _SURE and strength < _ABSENT * typical:
-            state = "unmarked"
+    def _span(self, a: int, b: int) -> dict[str, Any]:
         seconds = self._average.seconds
         step = (seconds[-1] - seconds[0]) / max(1, len(seconds) - 1)
         end = seconds[b] if b < len(seconds) else seconds[-1] + step
+        return {"start_ms": round(1000 * seconds[a]), "end_ms": round(1000 * end)}
+
+    def _strength(self, part: Spectrum, whole: Decode) -> tuple[float, float]:
+        """(Standard deviations of agreement with the payload, log10 of its bound)."""
+        fits = agreement(part, self._lattice, whole.place, whole.payload)
+        return float(fits.sum() / np.sqrt(np.sum(fits**2) + 1e-12)), log10_chernoff(fits)
+
+    def _judge(
+        self, part: Spectrum, whole: Decode, measured: tuple[float, float], typical: float
+    ) -> dict[str, Any]:
+        strength, log10_p = measured
+        state, payload = "unsure", None
+        if log10_p <= _PRESENT:
+            state, payload = "marked", whole.payload
+        elif (other := self._other(part, whole)) is not None:
+            state, payload, log10_p = "other", other.payload, other.log10_p
+        elif typical >= _SURE and strength < _ABSENT * typical:
+            state = "unmarked"
         return {
-            "start_ms": round(1000 * seconds[a]),
-            "end_ms": round(1000 * end),
             "state": state,
             "payload": None if payload is None else f"{payload:016x}",
             "log10_p": round(log10_p, 2),
         }
 
-    def _other(self, a: int, b: int, whole: Decode) -> Decode | None:
+    def _other(self, part: Spectrum, whole: Decode) -> Decode | None:
         """Another payload that one stretch carries, above the gate."""
-        part = self._average.spectrum(a, b)
         moved = near(part, self._lattice, whole.place.matrix, whole.place.shift)
         for place in (moved, self._upright(part)[0]):
             found = self._read([(part, place)])

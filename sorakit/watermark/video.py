@@ -4,9 +4,9 @@ In: stored luma planes to mark, or display-oriented luma frames to read. Out: ma
 `WatermarkEvidence` whose `log10_p` is the proven bound of `gate`.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from itertools import islice
 
-import cv2
 import numpy as np
 
 from sorakit.errors import UnsupportedError, UsageError
@@ -19,7 +19,10 @@ from sorakit.watermark.pattern import carriers, zoom_of
 from sorakit.watermark.payload import PAYLOAD_BITS
 from sorakit.watermark.reader import Reader
 
-__all__ = ["FRAMES_WANTED", "MIN_SHORT_SIDE", "VideoWatermark"]
+__all__ = ["FRAMES_WANTED", "MIN_SHORT_SIDE", "Averages", "VideoWatermark", "gather"]
+
+Averages = dict[float, Average]
+"""What was gathered from one video, by the size at which a pattern is sought."""
 
 FRAMES_WANTED = 96
 """Frames that `detect` takes at most, best spread over the whole video: `read_luma(path, max_frames=…)`."""
@@ -77,11 +80,11 @@ class VideoWatermark:
         most 1e-9 a file; anything less is reported as not found. Without `thorough` only an untouched
         geometry is tried, in a tenth of the time.
         """
-        average = Average(zoom_of(key))
-        for seconds, frame in _framed(frames, zoom_of(key)):
-            average.add(seconds, frame)
-            if average.count == FRAMES_WANTED:
-                break
+        return self.read(gather(frames, (key,)), key=key, thorough=thorough)
+
+    def read(self, gathered: Averages, *, key: bytes, thorough: bool = True) -> WatermarkEvidence:
+        """The same as `detect` from what `gather` made for several keys, `key` among them."""
+        average = gathered[zoom_of(key)]
         if not average.count:
             return WatermarkEvidence(algorithm=self.name)
         reader = Reader(carriers(key), average)
@@ -98,16 +101,18 @@ class VideoWatermark:
         )
 
 
-def _framed(frames: Iterable[tuple[float, Luma]], zoom: float) -> Iterator[tuple[float, Luma]]:
-    """Frames checked, with a margin that brings a pattern drawn at `zoom` to its usual share of the frame."""
-    for seconds, frame in frames:
+def gather(frames: Iterable[tuple[float, Luma]], keys: Sequence[bytes]) -> Averages:
+    """At most `FRAMES_WANTED` of (seconds, luma), whitened once for all keys whose patterns are of one size.
+
+    >>> [average.count for average in gather([], (PUBLIC_KEY,)).values()]
+    [0]
+    """
+    gathered = {zoom: Average(zoom) for zoom in map(zoom_of, keys)}
+    for seconds, frame in islice(frames, FRAMES_WANTED):
         _require(frame)
-        if zoom > 1:
-            tall, wide = (round(side * (zoom - 1)) for side in frame.shape)
-            edges = tall // 2, tall - tall // 2, wide // 2, wide - wide // 2
-            yield seconds, np.asarray(cv2.copyMakeBorder(frame, *edges, cv2.BORDER_REPLICATE), dtype=np.uint8)
-        else:
-            yield seconds, frame
+        for average in gathered.values():
+            average.add(seconds, frame)
+    return gathered
 
 
 def _require(frame: Luma) -> None:

@@ -1,4 +1,4 @@
-"""The options that say who signs, shared by all commands that publish a video."""
+"""What the commands that publish a video share: who signs, which labels it bears, and the last line."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -6,14 +6,35 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sorakit.cli.ui import console, one_line, print_json
 from sorakit.errors import UsageError
 
 if TYPE_CHECKING:
     from sorakit.config import Settings
+    from sorakit.publish import Published
 
-__all__ = ["Cert", "Key", "Signer", "Training", "Tsa", "TsaPolicy", "signing_settings"]
+__all__ = [
+    "Cert",
+    "DisclosePrompt",
+    "Key",
+    "Labels",
+    "Signer",
+    "Training",
+    "Tsa",
+    "TsaPolicy",
+    "show_published",
+    "signing_settings",
+]
 
 PANEL = "Signing"
+
+Labels = Annotated[
+    str | None,
+    typer.Option(help="Laws whose labels it shall bear, drawn and signed: `eu`, `cn`, `ca`, `ca-visible`."),
+]
+DisclosePrompt = Annotated[
+    bool, typer.Option(help="Put the prompt itself into the manifest, not only its salted HMAC.")
+]
 
 
 class StampPolicy(StrEnum):
@@ -101,3 +122,15 @@ def signing_settings(
     if settings.tsa_policy == "required" and settings.tsa_url is None:
         raise UsageError("a time stamp is required but no service is named; give --tsa URL")
     return settings
+
+
+def show_published(done: "Published", *, json_out: bool) -> None:
+    """Where the video is, its mark and its manifest; notes go to stderr either way."""
+    for note in done.notes:
+        console.print(f"note: {one_line(note)}", markup=False)
+    if json_out:
+        print_json(done.to_json())
+    else:
+        console.print(
+            f"{done.path}  mark {done.payload}  {done.psnr:.1f} dB  {done.manifest_id}", markup=False
+        )
