@@ -4,7 +4,6 @@ In: a signed file that has been read back, and where it shall stand. Out: a publ
 file under its name; after a failure neither.
 """
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from sorakit.place import in_place, move
 from sorakit.provenance.manifest import ManifestSpec
 from sorakit.provenance.verify import Credential
 from sorakit.registry.fingerprint import Fingerprint
-from sorakit.registry.record import Record
+from sorakit.registry.record import Record, file_sha256
 from sorakit.registry.repo import Registry
 from sorakit.types import Progress
 
@@ -25,8 +24,7 @@ def record_of(
     spec: ManifestSpec, credential: Credential, store: bytes, seen: Fingerprint, signed: Path
 ) -> Record:
     """What the registry keeps of a signed file that has been read back."""
-    with signed.open("rb") as f:
-        digest = hashlib.file_digest(f, "sha256").hexdigest()
+    digest = file_sha256(signed)
     manifest_id = credential.provenance.manifest_id
     if manifest_id is None:
         raise ProvenanceError("the signed file names no active manifest; nothing was written")

@@ -22,10 +22,7 @@ from sorakit.registry.repo import Registry
 from sorakit.registry.stored import open_stored
 from sorakit.types import Evidence, RecoveryEvidence
 
-__all__ = ["REGISTRY", "ask_others", "ask_registry"]
-
-REGISTRY = "registry"
-"""`RecoveryEvidence.source` of what this user's own registry holds."""
+__all__ = ["ask_others", "ask_registry"]
 
 
 def ask_registry(evidence: Evidence, found: Findings, settings: Settings, trust: Trust) -> Evidence:
@@ -105,7 +102,7 @@ def _recover(
         return RecoveryEvidence("no_match", similarity=score)
     about = {"title": best.title, "created": best.created.isoformat()}
     manifest = _summary(open_stored(best.store, trust, limits)) | about
-    return RecoveryEvidence("recovered", best.manifest_id, score, manifest, REGISTRY)
+    return RecoveryEvidence("recovered", best.manifest_id, score, manifest, "registry")
 
 
 def _summary(stored: Credential) -> dict[str, Any]:

@@ -17,10 +17,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from sorakit.errors import IdentityError
-from sorakit.provenance.usages import CLAIM_EKUS
+from sorakit.provenance.usages import CLAIM_EKUS, extension_of
 
 __all__ = [
     "ALGORITHMS",
+    "PrivateKey",
     "algorithm_of",
     "check_chain",
     "check_pair",
@@ -38,7 +39,6 @@ ALGORITHMS = ("es256", "es384", "es512", "ps256", "ps384", "ps512", "ed25519")
 _CURVES: dict[str, str] = {"secp256r1": "es256", "secp384r1": "es384", "secp521r1": "es512"}
 _LEAST_RSA = 2048
 _MAX_CHAIN = 10
-_BROAD = (ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE,)
 _OTHER_TRADES = {
     ExtendedKeyUsageOID.TIME_STAMPING: "time stamps",
     ExtendedKeyUsageOID.OCSP_SIGNING: "OCSP answers",
@@ -201,16 +201,14 @@ def _check_usage(leaf: x509.Certificate, where: str) -> None:
     for usage, trade in _OTHER_TRADES.items():
         if usage in usages:
             raise IdentityError(f"the certificate of {where} is for {trade}, so it may not sign claims")
-    if any(u in usages for u in _BROAD) or not any(u.dotted_string in CLAIM_EKUS for u in usages):
+    broad = ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE in usages
+    if broad or not any(u.dotted_string in CLAIM_EKUS for u in usages):
         wanted = ", ".join(f"{_NAMES[u]} ({u})" for u in CLAIM_EKUS)
         raise IdentityError(
             f"the certificate of {where} must have one of the extended key usages {wanted}, got {shown}; "
             "ask its authority for a certificate that signs C2PA claims"
         )
-    try:
-        bits = leaf.extensions.get_extension_for_class(x509.KeyUsage).value
-    except x509.ExtensionNotFound:
-        bits = None
+    bits = extension_of(leaf, x509.KeyUsage)
     if bits is None or not bits.digital_signature:
         raise IdentityError(f"the certificate of {where} must have the key usage digitalSignature")
 
@@ -235,17 +233,12 @@ def _check_one(certificate: x509.Certificate, where: str, now: datetime) -> None
 
 
 def _usages(certificate: x509.Certificate) -> list[x509.ObjectIdentifier]:
-    try:
-        return list(certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
-    except x509.ExtensionNotFound:
-        return []
+    return list(extension_of(certificate, x509.ExtendedKeyUsage) or ())
 
 
 def _is_ca(certificate: x509.Certificate) -> bool:
-    try:
-        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except x509.ExtensionNotFound:
-        return False
+    found = extension_of(certificate, x509.BasicConstraints)
+    return found is not None and found.ca
 
 
 def _name(certificate: x509.Certificate) -> str:

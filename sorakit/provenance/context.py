@@ -10,7 +10,7 @@ from c2pa import Context
 from sorakit.provenance.trust import Trust
 from sorakit.provenance.usages import CLAIM_EKUS
 
-__all__ = ["CLAIM_EKUS", "CLAIM_LIST", "NAME_LIST", "STAMP_LIST", "safe_context"]
+__all__ = ["CLAIM_LIST", "NAME_LIST", "STAMP_LIST", "safe_context"]
 
 CLAIM_LIST = "sorakit:claims"
 STAMP_LIST = "sorakit:stamps"

@@ -21,6 +21,7 @@ import cbor2
 
 from sorakit.errors import LimitError
 from sorakit.provenance.jumbf import boxes, description
+from sorakit.video.boxes import C2PA_UUID
 from sorakit.video.chunks import WALKERS, Pieces
 from sorakit.video.guard import sniff
 
@@ -29,7 +30,6 @@ __all__ = ["FILE_TYPE", "container_fault", "file_type_assertion", "file_type_has
 FILE_TYPE = "io.github.sorakit.file-type"
 """Our assertion that covers what C2PA's content hash leaves out: {"alg": "sha256", "hash": hex}."""
 
-C2PA_UUID = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
 _SUFFIX = bytes.fromhex("00110010800000aa00389b71")
 _PLAIN = 3  # toggles: requestable, labelled
 _PARTS = {

@@ -6,8 +6,9 @@ headers are read here; c2pa-python checks hashes and signatures.
 
 import struct
 from collections.abc import Iterator
+from itertools import islice
 
-__all__ = ["MAX_BOXES", "boxes", "description", "make_active", "superboxes"]
+__all__ = ["LABELLED", "MAX_BOXES", "boxes", "description", "make_active", "superboxes", "whole_boxes"]
 
 MAX_BOXES = 10_000
 LABELLED = 2
@@ -20,10 +21,14 @@ def boxes(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
     >>> [(k, bytes(b)) for k, b in boxes(memoryview(b"\0\0\0\x0acbor\x01\x02"))]
     [(b'cbor', b'\x01\x02')]
     """
+    for kind, head, whole in islice(whole_boxes(data), MAX_BOXES):
+        yield kind, whole[head:]
+
+
+def whole_boxes(data: memoryview) -> Iterator[tuple[bytes, int, memoryview]]:
+    """(type, bytes of its header, the box with it) of each box; ends at the first that does not fit."""
     at = 0
-    for _ in range(MAX_BOXES):
-        if at + 8 > len(data):
-            return
+    while at + 8 <= len(data):
         size, kind = struct.unpack_from(">I4s", data, at)
         head = 8
         if size == 1:
@@ -32,7 +37,7 @@ def boxes(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
             size = len(data) - at
         if size < head or at + size > len(data):
             return
-        yield kind, data[at + head : at + size]
+        yield kind, head, data[at : at + size]
         at += size
 
 

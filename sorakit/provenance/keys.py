@@ -10,7 +10,8 @@ as 1.3.6.1.4.1.62558.2.1, which belongs to certificates of the C2PA conformance 
 Certificates carry no user or host name.
 """
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -21,9 +22,25 @@ from cryptography.x509.oid import NameOID
 
 from sorakit.errors import IdentityError
 from sorakit.private_files import read_private, write_private
-from sorakit.provenance.chain import algorithm_of, check_chain, check_pair, load_chain, load_key, pem_of
+from sorakit.provenance.chain import (
+    PrivateKey,
+    algorithm_of,
+    check_chain,
+    check_pair,
+    load_chain,
+    load_key,
+    pem_of,
+)
 
-__all__ = ["DEV_FILE", "OWN_FILE", "Identity", "create_dev_identity", "dev_anchor", "load_identity"]
+__all__ = [
+    "DEV_FILE",
+    "OWN_FILE",
+    "Identity",
+    "checked_identity",
+    "create_dev_identity",
+    "dev_anchor",
+    "load_identity",
+]
 
 DEV_FILE = "dev-identity.pem"
 """Key, leaf and root of the development identity, in one file so that it is replaced as a whole."""
@@ -77,7 +94,7 @@ def create_dev_identity(keys_dir: Path, *, days: int = DEV_DAYS, force: bool = F
             f"a development identity exists already: {path}; keep it, or replace it with: "
             "sorakit keys dev --force"
         ) from e
-    return _identity(key_pem, [leaf], development=True)
+    return _identity(key_pem, [leaf], "es256", development=True)
 
 
 def load_identity(keys_dir: Path) -> Identity:
@@ -92,11 +109,20 @@ def load_identity(keys_dir: Path) -> Identity:
         raise IdentityError(f"no signing identity in {keys_dir}; create one with: sorakit keys dev")
     data = read_private(path)
     key, chain = load_key(data, str(path)), load_chain(data, str(path))
-    check_pair(chain, key, str(path))
-    algorithm = algorithm_of(chain[0].public_key(), str(path))
-    check_chain(chain, algorithm, str(path))
-    identity = _identity(pem_of(key), chain, development=path.name == DEV_FILE)
-    return replace(identity, algorithm=algorithm)
+    return checked_identity(chain, key, str(path), development=path.name == DEV_FILE)
+
+
+def checked_identity(
+    chain: Sequence[x509.Certificate], key: PrivateKey, where: str, *, development: bool = False
+) -> Identity:
+    """The identity of a chain (leaf first) and its key; `where` names the source in messages.
+
+    Raises `IdentityError` when they do not belong together, or when C2PA would not let them sign today.
+    """
+    check_pair(chain, key, where)
+    algorithm = algorithm_of(chain[0].public_key(), where)
+    check_chain(chain, algorithm, where)
+    return _identity(pem_of(key), chain, algorithm, development=development)
 
 
 def dev_anchor(keys_dir: Path) -> bytes | None:
@@ -114,13 +140,16 @@ def _keep_old_root(keys_dir: Path, force: bool) -> None:
     write_private(keys_dir / f"dev-root-{serial}.pem", old, force=True)
 
 
-def _identity(key_pem: bytes, chain: list[x509.Certificate], *, development: bool) -> Identity:
+def _identity(
+    key_pem: bytes, chain: Sequence[x509.Certificate], algorithm: str, *, development: bool
+) -> Identity:
     return Identity(
         chain_pem=b"".join(map(pem_of, chain)),
         key_pem=key_pem,
         subject=chain[0].subject.rfc4514_string(),
         not_after=chain[0].not_valid_after_utc,
         development=development,
+        algorithm=algorithm,
     )
 
 

@@ -27,13 +27,14 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from pydantic import TypeAdapter, ValidationError
 
 from sorakit.errors import OutputError, UsageError
-from sorakit.provenance.usages import CLAIM_EKUS
+from sorakit.provenance.usages import CLAIM_EKUS, extension_of
 
 __all__ = [
     "Kind",
     "TrustList",
     "age_days",
     "anchor_facts",
+    "days_since",
     "import_list",
     "read_list",
     "remove_list",
@@ -186,9 +187,16 @@ def anchor_facts(entry: TrustList) -> list[dict[str, str]]:
 
 def age_days(entry: TrustList, now: datetime | None = None) -> int | None:
     """Whole days since the list was imported, or None where no date is known."""
-    if entry.imported is None:
-        return None
-    return max(0, ((now or datetime.now(UTC)) - datetime.fromisoformat(entry.imported)).days)
+    return None if entry.imported is None else days_since(entry.imported, now)
+
+
+def days_since(date: str, now: datetime | None = None) -> int:
+    """Whole days since an ISO date and time; 0 for one that is still to come.
+
+    >>> days_since("2026-01-01T00:00:00+00:00", datetime(2026, 1, 3, 12, tzinfo=UTC))
+    2
+    """
+    return max(0, ((now or datetime.now(UTC)) - datetime.fromisoformat(date)).days)
 
 
 def subject(certificate: x509.Certificate) -> str:
@@ -252,17 +260,18 @@ def _guess(file_name: str, certificates: list[x509.Certificate]) -> Kind:
 
 def _is_ca(certificate: x509.Certificate) -> bool:
     try:
-        return bool(certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca)
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+        found = extension_of(certificate, x509.BasicConstraints)
+    except ValueError:
         return False
+    return found is not None and found.ca
 
 
 def _usages(certificate: x509.Certificate) -> frozenset[str]:
     try:
-        extension = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage)
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+        found = extension_of(certificate, x509.ExtendedKeyUsage)
+    except ValueError:
         return frozenset()
-    return frozenset(u.dotted_string for u in extension.value)
+    return frozenset(u.dotted_string for u in found or ())
 
 
 def _may(certificate: x509.Certificate, allowed: frozenset[str] | None) -> bool:

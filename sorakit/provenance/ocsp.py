@@ -19,9 +19,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
 
+from sorakit.provenance.usages import extension_of
 from sorakit.types import Progress
 
-__all__ = ["ask", "ask_task", "find_issuer", "read_answer", "read_stapled"]
+__all__ = ["ask", "ask_task", "read_answer", "read_stapled"]
 
 MAX_ANSWER = 64 << 10
 MAX_STAPLED = 8
@@ -45,7 +46,7 @@ def ask(chain: list[x509.Certificate], anchors: list[x509.Certificate], *, secon
     network; the caller bounds the whole.
     """
     leaf = chain[0]
-    issuer = find_issuer(chain, anchors)
+    issuer = _find_issuer(chain, anchors)
     url = _responder(leaf)
     if issuer is None:
         return _unavailable("the issuer's certificate is not at hand")
@@ -88,7 +89,7 @@ def read_stapled(
     answers: list[bytes], chain: list[x509.Certificate], anchors: list[x509.Certificate]
 ) -> dict[str, Any] | None:
     """The first sound one of the answers that a signer put beside the signature, as of its date, or None."""
-    issuer = find_issuer(chain, anchors) if answers and chain else None
+    issuer = _find_issuer(chain, anchors) if answers and chain else None
     if issuer is None:
         return None
     for data in answers[:MAX_STAPLED]:
@@ -102,7 +103,7 @@ def read_stapled(
     return None
 
 
-def find_issuer(chain: list[x509.Certificate], anchors: list[x509.Certificate]) -> x509.Certificate | None:
+def _find_issuer(chain: list[x509.Certificate], anchors: list[x509.Certificate]) -> x509.Certificate | None:
     """The certificate, in the chain or among the anchors, whose key signed `chain[0]`."""
     return next((c for c in [*chain[1:], *anchors] if _issued(c, chain[0])), None)
 
@@ -113,10 +114,10 @@ def _unavailable(reason: str) -> dict[str, Any]:
 
 def _responder(leaf: x509.Certificate) -> str | None:
     try:
-        access = leaf.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+        access = extension_of(leaf, x509.AuthorityInformationAccess)
+    except ValueError:
         return None
-    for entry in access:
+    for entry in access or ():
         place = entry.access_location
         if entry.access_method == AuthorityInformationAccessOID.OCSP and isinstance(
             place, x509.UniformResourceIdentifier
@@ -162,11 +163,11 @@ def _signed(answer: ocsp.OCSPResponse, issuer: x509.Certificate, now: datetime) 
 
 def _delegate(signer: x509.Certificate, issuer: x509.Certificate, now: datetime) -> bool:
     try:
-        usages = signer.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+        usages = extension_of(signer, x509.ExtendedKeyUsage)
+    except ValueError:
         return False
     timely = signer.not_valid_before_utc <= now <= signer.not_valid_after_utc
-    return timely and ExtendedKeyUsageOID.OCSP_SIGNING in usages and _issued(issuer, signer)
+    return timely and ExtendedKeyUsageOID.OCSP_SIGNING in (usages or ()) and _issued(issuer, signer)
 
 
 def _fits(signer: x509.Certificate, answer: ocsp.OCSPResponse) -> bool:

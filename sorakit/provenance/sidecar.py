@@ -7,13 +7,14 @@ manifests): the file's name with `.c2pa` for its ending; `NAME.webm.c2pa` is rea
 from pathlib import Path
 
 from sorakit.errors import LimitError
+from sorakit.video.stores import MAX_STORE, places_beside
 
 __all__ = ["MAX_SIDECAR", "SIDECAR_TYPES", "find_sidecar", "read_sidecar", "sidecar_of"]
 
 SIDECAR_TYPES = {".webm": "video/webm", ".mkv": "video/x-matroska"}
 """Endings of files whose manifest store stands beside them, and their MIME types."""
 
-MAX_SIDECAR = 64 << 20
+MAX_SIDECAR = MAX_STORE
 
 
 def sidecar_of(path: Path) -> Path:
@@ -27,10 +28,7 @@ def sidecar_of(path: Path) -> Path:
 
 def find_sidecar(path: Path) -> Path | None:
     """The `.c2pa` file that belongs to `path`, or None: `clip.webm.c2pa` before `clip.c2pa`."""
-    for candidate in (path.with_name(path.name + ".c2pa"), sidecar_of(path)):
-        if candidate != path and candidate.is_file():
-            return candidate
-    return None
+    return next((p for p in places_beside(path) if p.is_file()), None)
 
 
 def read_sidecar(path: Path) -> bytes | None:

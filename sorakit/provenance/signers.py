@@ -24,8 +24,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa,
 
 from sorakit.errors import IdentityError, ProvenanceError, UsageError
 from sorakit.private_files import read_private
-from sorakit.provenance.chain import algorithm_of, check_chain, check_pair, load_chain, load_key, pem_of
-from sorakit.provenance.keys import Identity, load_identity
+from sorakit.provenance.chain import check_chain, load_chain, load_key
+from sorakit.provenance.keys import Identity, checked_identity, load_identity
 
 if TYPE_CHECKING:
     from sorakit.config import Settings
@@ -92,19 +92,7 @@ def identity_from_pem(chain: Path, key: Path) -> Identity:
     except OSError as e:
         raise IdentityError(f"cannot read the certificates in {chain}: {e.strerror}") from e
     certificates = load_chain(chain_pem, str(chain))
-    private = load_key(read_private(key, follow=True), str(key))
-    check_pair(certificates, private, str(chain))
-    algorithm = algorithm_of(certificates[0].public_key(), str(chain))
-    check_chain(certificates, algorithm, str(chain))
-    leaf = certificates[0]
-    return Identity(
-        chain_pem=b"".join(pem_of(c) for c in certificates),
-        key_pem=pem_of(private),
-        subject=leaf.subject.rfc4514_string(),
-        not_after=leaf.not_valid_after_utc,
-        development=False,
-        algorithm=algorithm,
-    )
+    return checked_identity(certificates, load_key(read_private(key, follow=True), str(key)), str(chain))
 
 
 def resolve_signer(settings: "Settings") -> Signer:

@@ -10,11 +10,10 @@ from typing import Any
 
 import cbor2
 from cryptography import x509
-from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from sorakit.provenance.context import CLAIM_EKUS
-from sorakit.provenance.jumbf import boxes as _boxes
-from sorakit.provenance.jumbf import superboxes as _superboxes
+from sorakit.provenance.jumbf import boxes, superboxes
+from sorakit.provenance.usages import CLAIM_EKUS, extension_of
 
 __all__ = [
     "active_signature",
@@ -68,10 +67,10 @@ def active_signature(store: bytes) -> tuple[int, int]:
     Raises `ValueError` when there is none. Meant for stores that were just made here.
     """
     view = memoryview(store)
-    for _, top in _superboxes(view):
-        manifests = [inner for _, inner in _superboxes(top)]
-        for label, box in _superboxes(manifests[-1]) if manifests else ():
-            for kind, body in _boxes(box):
+    for _, top in superboxes(view):
+        manifests = [inner for _, inner in superboxes(top)]
+        for label, box in superboxes(manifests[-1]) if manifests else ():
+            for kind, body in boxes(box):
                 if label == "c2pa.signature" and kind == b"cbor":
                     start = store.rindex(bytes(body))
                     return start, start + len(body)
@@ -93,12 +92,9 @@ def may_sign_claims(certificate: x509.Certificate | None) -> bool:
 def _usages(certificate: x509.Certificate) -> x509.ExtendedKeyUsage | None:
     """The extended key usages; None where there are none; empty where they cannot be read."""
     try:
-        extension = certificate.extensions.get_extension_for_oid(ExtensionOID.EXTENDED_KEY_USAGE)
-    except x509.ExtensionNotFound:
-        return None
-    except (x509.DuplicateExtension, ValueError):
+        return extension_of(certificate, x509.ExtendedKeyUsage)
+    except ValueError:
         return x509.ExtendedKeyUsage([])
-    return extension.value if isinstance(extension.value, x509.ExtendedKeyUsage) else None
 
 
 def _fit(usages: x509.ExtendedKeyUsage | None) -> bool:
@@ -107,23 +103,22 @@ def _fit(usages: x509.ExtendedKeyUsage | None) -> bool:
 
 def _is_ca(certificate: x509.Certificate) -> bool:
     try:
-        return bool(certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca)
-    except x509.ExtensionNotFound:
-        return False
-    except (x509.DuplicateExtension, ValueError):
+        found = extension_of(certificate, x509.BasicConstraints)
+    except ValueError:
         return True  # unreadable: it signs nothing
+    return found is not None and found.ca
 
 
 def _cose_of(store: bytes, manifest_id: str) -> Any:
     """[protected, unprotected, content, signature] of a manifest; raises `ValueError` unless there is one."""
     found = [
         manifest
-        for _, top in _superboxes(memoryview(store))
-        for label, manifest in _superboxes(top)
+        for _, top in superboxes(memoryview(store))
+        for label, manifest in superboxes(top)
         if label == manifest_id
     ]
-    signatures = [box for m in found for label, box in _superboxes(m) if label == "c2pa.signature"]
-    bodies = [bytes(body) for box in signatures for kind, body in _boxes(box) if kind == b"cbor"]
+    signatures = [box for m in found for label, box in superboxes(m) if label == "c2pa.signature"]
+    bodies = [bytes(body) for box in signatures for kind, body in boxes(box) if kind == b"cbor"]
     if len(found) != 1 or len(bodies) != 1:
         raise ValueError("not one signature")
     message: Any = cbor2.loads(bodies[0])

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from sorakit.errors import RegistryError, UsageError
 
-__all__ = ["Place", "parse_url", "vetted"]
+__all__ = ["Place", "is_loopback", "parse_url", "vetted"]
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -45,7 +45,7 @@ def parse_url(url: str) -> Place:
         host, port = parts.hostname or "", parts.port
     except ValueError as e:
         raise UsageError(f"a resolver must be a URL, got {url!r:.200}: {e}") from e
-    loopback = host == "localhost" or _is_loopback(host)
+    loopback = is_loopback(host)
     secure = parts.scheme == "https"
     plain = parts.scheme == "http" and loopback
     odd = parts.username or parts.password or parts.query or parts.fragment or not host or not url.isascii()
@@ -78,8 +78,13 @@ def _plain(address: Address) -> Address:
     return mapped or address
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether `host` says this very machine; no name is looked up.
+
+    >>> is_loopback("::1"), is_loopback("127.0.0.1.example.org")
+    (True, False)
+    """
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return False
+        return host == "localhost"

@@ -5,12 +5,10 @@ JUMBF, ISO/IEC 19566-5: a superbox is a description box (`jumd`) and the boxes i
 """
 
 import struct
-from collections.abc import Iterator
+
+from sorakit.provenance.jumbf import LABELLED, description, whole_boxes
 
 __all__ = ["single_manifest"]
-
-_LABELLED = 2
-"""The bit of a description's flags that says a label follows; flags come after a 16-byte type."""
 
 
 def single_manifest(store: bytes, manifest_id: str) -> bytes | None:
@@ -19,38 +17,19 @@ def single_manifest(store: bytes, manifest_id: str) -> bytes | None:
     Ingredients' manifests are left out with the others: who needs to validate them asks for the whole store.
     """
     try:
-        kind, head, whole = next(_boxes(store))
-        inner = list(_boxes(whole[head:]))
+        kind, head, whole = next(whole_boxes(memoryview(store)))
+        inner = list(whole_boxes(whole[head:]))
         if kind != b"jumb" or inner[0][0] != b"jumd":
             return None
         for kind, head, box in inner[1:]:
-            if kind == b"jumb" and _label(box[head:]) == manifest_id:
-                body = inner[0][2] + box
+            if kind != b"jumb":
+                continue
+            about = description(box[head:])
+            if about is None or "\ufffd" in about[2]:  # no UTF-8
+                return None
+            if about[1] & LABELLED and about[2] == manifest_id:
+                body = bytes(inner[0][2]) + bytes(box)
                 return struct.pack(">I4s", 8 + len(body), b"jumb") + body
-    except (StopIteration, IndexError, struct.error, UnicodeDecodeError):
+    except (StopIteration, IndexError, struct.error):
         return None
     return None
-
-
-def _label(superbox: bytes) -> str | None:
-    kind, head, box = next(_boxes(superbox))
-    flags_at = head + 16
-    if kind != b"jumd" or not box[flags_at] & _LABELLED:
-        return None
-    return box[flags_at + 1 :].split(b"\0", 1)[0].decode()
-
-
-def _boxes(data: bytes) -> Iterator[tuple[bytes, int, bytes]]:
-    """(type, bytes of its header, the box with its header) of each box in `data`."""
-    at = 0
-    while at + 8 <= len(data):
-        size, kind = struct.unpack_from(">I4s", data, at)
-        head = 8
-        if size == 1:
-            size, head = struct.unpack_from(">Q", data, at + 8)[0], 16
-        if size == 0:
-            size = len(data) - at
-        if size < head or at + size > len(data):
-            return
-        yield kind, head, data[at : at + size]
-        at += size

@@ -7,12 +7,13 @@ import base64
 import hashlib
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from sorakit.errors import RegistryError
 from sorakit.registry.fingerprint import Fingerprint
 
-__all__ = ["Printed", "Record"]
+__all__ = ["Printed", "Record", "file_sha256"]
 
 MAX_STORE = 64 << 20
 
@@ -79,3 +80,9 @@ class Record:
             "fingerprint": asdict(self.fingerprint) if self.fingerprint else None,
             "generation": self.generation,
         }
+
+
+def file_sha256(path: Path) -> str:
+    """Lower-case hex digest of a file's bytes, as `Record.file_sha256` has it. Raises `OSError`."""
+    with path.open("rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
-from sqlalchemy import Select, delete, func, select, update
+from sqlalchemy import ColumnElement, Select, and_, delete, func, select, update
 from sqlalchemy.orm import Session, selectinload
 
 from sorakit.errors import RegistryError
@@ -96,13 +96,8 @@ class Registry:
 
     def find_by_binding(self, algorithm: str, value: str) -> Records:
         """All manifests that carry this mark, newest first, at most 100; pending ones too."""
-        query = select(ManifestRow).where(
-            ManifestRow.id.in_(
-                select(BindingRow.manifest_id).where(
-                    BindingRow.algorithm == algorithm, BindingRow.value == value.lower()
-                )
-            )
-        )
+        marked = select(BindingRow.manifest_id).where(_carries(algorithm, value))
+        query = select(ManifestRow).where(ManifestRow.id.in_(marked))
         return self._records(query, MAX_FOUND, 0)
 
     def ids_by_binding(self, algorithm: str, value: str, limit: int = MAX_FOUND) -> Ids:
@@ -110,11 +105,7 @@ class Registry:
         query = (
             select(ManifestRow.id)
             .join(BindingRow, BindingRow.manifest_id == ManifestRow.id)
-            .where(
-                BindingRow.algorithm == algorithm,
-                BindingRow.value == value.lower(),
-                ManifestRow.state == "published",
-            )
+            .where(_carries(algorithm, value), ManifestRow.state == "published")
             .order_by(ManifestRow.created_ms.desc(), ManifestRow.id)
             .limit(limit)
         )
@@ -133,7 +124,7 @@ class Registry:
             )
             .join(BindingRow, BindingRow.manifest_id == ManifestRow.id)
             .outerjoin(FingerprintRow, FingerprintRow.manifest_id == ManifestRow.id)
-            .where(BindingRow.algorithm == algorithm, BindingRow.value == value.lower())
+            .where(_carries(algorithm, value))
             .order_by(ManifestRow.created_ms.desc(), ManifestRow.id)
             .limit(MAX_FOUND)
         )
@@ -227,6 +218,10 @@ class Registry:
         )
         with reading(self._engine) as connection, Session(connection) as session:
             return [_record(row) for row in session.scalars(query)]
+
+
+def _carries(algorithm: str, value: str) -> ColumnElement[bool]:
+    return and_(BindingRow.algorithm == algorithm, BindingRow.value == value.lower())
 
 
 def _row(record: Record) -> ManifestRow:

@@ -30,8 +30,10 @@ def by_content(registry: Registry, marks: list[tuple[str, str]], seen: Fingerpri
     Best first. Raises `RegistryError` when the registry cannot be read or `seen` is malformed.
     """
     rows = {r.manifest_id: r for mark in dict.fromkeys(marks) for r in registry.prints_by_binding(*mark)}
-    shown = [r for r in rows.values() if r.state == "published" and r.fingerprint is not None][:MAX_COMPARED]
-    scored = [
-        Candidate(r.manifest_id, similarity(r.fingerprint, seen)) for r in shown if r.fingerprint is not None
+    prints = [
+        (r.manifest_id, r.fingerprint)
+        for r in rows.values()
+        if r.state == "published" and r.fingerprint is not None
     ]
+    scored = [Candidate(i, similarity(kept, seen)) for i, kept in prints[:MAX_COMPARED]]
     return sorted((c for c in scored if c.similarity >= MATCH_THRESHOLD), key=lambda c: -c.similarity)

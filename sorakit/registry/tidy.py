@@ -5,7 +5,6 @@ pending row recovers its video like any other from here, but a server does not g
 tell whether its file ever appeared. Here somebody can: the row holds the final file's hash.
 """
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from sorakit.errors import InputError
-from sorakit.registry.record import Record
+from sorakit.registry.record import Record, file_sha256
 from sorakit.registry.repo import Registry
 from sorakit.types import Progress
 
@@ -75,8 +74,7 @@ def _locate(wanted: set[str], folders: Iterable[Path], progress: Progress | None
     for k, path in enumerate(files):
         if progress:
             progress(path.name, k / len(files))
-        with path.open("rb") as f:
-            digest = hashlib.file_digest(f, "sha256").hexdigest()
+        digest = file_sha256(path)
         if digest in wanted:
             found[digest] = path
     return found

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from sorakit.errors import InputError, LimitError
 
-__all__ = ["BoxCensus", "walk_boxes"]
+__all__ = ["C2PA_UUID", "BoxCensus", "walk_boxes"]
 
 CONTAINERS = frozenset(
     b"moov trak mdia minf stbl edts dinf udta mvex moof traf mfra sinf schi gmhd iprp ipco tref strk strd "
@@ -28,8 +28,11 @@ TOP = frozenset(
 
 MAX_DEPTH = 16
 
-C2PA_MANIFEST = bytes.fromhex("d8fec3d61b0e483c92975828877ec481") + bytes(4) + b"manifest\0"
-"""How a C2PA box with a manifest store begins (C2PA 2.4, annex A.5). A file may have one; more are refused
+C2PA_UUID = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
+"""The extended type of C2PA's `uuid` boxes (C2PA 2.4, annex A.5)."""
+
+C2PA_MANIFEST = C2PA_UUID + bytes(4) + b"manifest\0"
+"""How a C2PA box with a manifest store begins. A file may have one; more are refused
 later, so only a few are looked at here."""
 
 MAX_STORES = 4

@@ -15,7 +15,7 @@ from sorakit.errors import InputError, LimitError, NotAVideoError
 from sorakit.video.boxes import walk_boxes
 from sorakit.video.chunks import WALKERS, Pieces
 from sorakit.video.isolate import run_guarded
-from sorakit.video.stores import MAX_STORE, check_store
+from sorakit.video.stores import MAX_STORE, check_store, places_beside
 
 if TYPE_CHECKING:  # pydantic takes 0.5 s to import, and bad input has to be answered quickly
     from sorakit.config import Limits
@@ -154,8 +154,8 @@ def _regular_size(path: Path) -> int:
 
 def _look_beside(path: Path, limits: "Limits") -> None:
     """Bound the manifest store in a `.c2pa` file beside a container that cannot hold one."""
-    for beside in (path.with_name(path.name + ".c2pa"), path.with_suffix(".c2pa")):
-        if beside != path and beside.is_file() and os.access(beside, os.R_OK):
+    for beside in places_beside(path):
+        if beside.is_file() and os.access(beside, os.R_OK):
             with beside.open("rb") as file:
                 store = file.read(MAX_STORE + 1)
             try:

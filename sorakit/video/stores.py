@@ -5,10 +5,11 @@ ISO/IEC 19566-5 (JUMBF), RFC 8949 (CBOR). What is merely broken passes: the C2PA
 """
 
 import struct
+from pathlib import Path
 
 from sorakit.errors import LimitError
 
-__all__ = ["MAX_STORE", "check_store"]
+__all__ = ["MAX_STORE", "check_store", "places_beside"]
 
 MAX_STORE = 64 << 20
 """Bytes of one manifest store. Stores with thumbnails of many ingredients stay under 20 MiB."""
@@ -19,6 +20,15 @@ MAX_DEPTH = 12
 MAX_CBOR_DEPTH = 64
 MAX_CBOR_ITEMS = 50_000
 """Items in all CBOR boxes of a store; a film of 960 hashed fragments has 2,000."""
+
+
+def places_beside(path: Path) -> list[Path]:
+    """Where the store of a file that cannot hold one may stand, the first choice first; never `path` itself.
+
+    >>> [p.name for p in places_beside(Path("clip.webm"))]
+    ['clip.webm.c2pa', 'clip.c2pa']
+    """
+    return [p for p in (path.with_name(path.name + ".c2pa"), path.with_suffix(".c2pa")) if p != path]
 
 
 def check_store(data: bytes | bytearray, *, max_boxes: int, max_bytes: int) -> int:

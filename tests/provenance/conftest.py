@@ -1,6 +1,8 @@
 import datetime as dt
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -22,7 +24,9 @@ class Signer:
     root: str
 
 
-def _certificate(name, issuer, public, key, *, ca, usages=(), days=30, start=None, depth=0, extra=()):
+def _certificate(
+    name, issuer, public, key, *, ca, usages=(), critical=False, days=30, start=None, depth=0, extra=()
+):
     def full(common):
         return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
 
@@ -44,7 +48,7 @@ def _certificate(name, issuer, public, key, *, ca, usages=(), days=30, start=Non
         builder = builder.add_extension(extension, critical=False)
     if usages:
         oids = [x509.ObjectIdentifier(u) for u in usages]
-        builder = builder.add_extension(x509.ExtendedKeyUsage(oids), critical=False)
+        builder = builder.add_extension(x509.ExtendedKeyUsage(oids), critical=critical)
     return builder.sign(key, hashes.SHA256())
 
 
@@ -67,21 +71,9 @@ class Authority:
     pem: str
     above: str = ""
 
-    def issue(
-        self, name="Leaf", usages=(DOCUMENT_SIGNING,), *, ca=False, days=30, start=None, extra=()
-    ) -> Identity:
+    def issue(self, name="Leaf", usages=(DOCUMENT_SIGNING,), *, ca=False, **more) -> Identity:
         key = ec.generate_private_key(ec.SECP256R1())
-        leaf = _certificate(
-            name,
-            self.name,
-            key.public_key(),
-            self.key,
-            ca=ca,
-            usages=usages,
-            days=days,
-            start=start,
-            extra=extra,
-        )
+        leaf = _certificate(name, self.name, key.public_key(), self.key, ca=ca, usages=usages, **more)
         pem = serialization.Encoding.PEM
         plain = (serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
         chain = leaf.public_bytes(pem) + self.above.encode()
@@ -124,6 +116,30 @@ def make_signer() -> Callable[..., Signer]:
 def plain(tmp_path_factory, clip_factory, file_factory) -> Path:
     """An MP4 without a credential."""
     return file_factory(tmp_path_factory.mktemp("plain") / "plain.mp4", clip_factory(seconds=1))
+
+
+class _Quiet(ThreadingHTTPServer):
+    def handle_error(self, *_: object) -> None:
+        """A client that hangs up on purpose is what some tests are about."""
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[type[BaseHTTPRequestHandler]], str]]:
+    """`serve(handler)`: a server on the loopback address, ended with the test; gives `http://HOST:PORT/`."""
+    started: list[tuple[ThreadingHTTPServer, threading.Thread]] = []
+
+    def start(handler: type[BaseHTTPRequestHandler]) -> str:
+        server = _Quiet(("127.0.0.1", 0), handler)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        thread.start()
+        started.append((server, thread))
+        return f"http://127.0.0.1:{server.server_port}/"
+
+    yield start
+    for server, thread in started:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 SPEC = ManifestSpec(

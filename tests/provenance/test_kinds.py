@@ -39,7 +39,7 @@ def trust_of(root, kinds):
 
 
 def signed_by(identity, plain, out):
-    """The state when `identity` gets C2PA to sign; None where that refuses already."""
+    """`out`, signed, when `identity` gets C2PA to sign; None where that refuses already."""
     try:
         sign(plain, out, MANIFEST, identity)
     except ProvenanceError:

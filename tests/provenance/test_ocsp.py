@@ -66,7 +66,7 @@ def answer(ca, request, mode, *, signer=None, made=None):
 
 
 @pytest.fixture
-def responder():
+def responder(serve):
     state = Responder()
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -92,15 +92,9 @@ def responder():
         def log_message(self, *_):
             pass
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.handle_error = lambda *_: None  # a client that hung up is what some tests are about
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    state.url = f"http://127.0.0.1:{server.server_address[1]}/"
+    state.url = serve(Handler)
     yield state
     state.stop.set()
-    server.shutdown()
-    server.server_close()
 
 
 @pytest.fixture

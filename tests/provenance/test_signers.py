@@ -1,10 +1,9 @@
 """Signers: files, callbacks and names; what is wrong with a certificate is said before anything is signed."""
 
 import datetime as dt
-import subprocess
-import sys
+import os
 import threading
-from pathlib import Path
+from functools import partial
 
 import pytest
 from cryptography import x509
@@ -49,7 +48,6 @@ def certificate(
     usages=(CLAIMS,),
     start=-1,
     days=30,
-    digest=hashes.SHA256,
     bits=True,
 ):
     begin = dt.datetime.now(dt.UTC) + dt.timedelta(days=start)
@@ -71,7 +69,7 @@ def certificate(
     if usages and not ca:
         oids = [x509.ObjectIdentifier(u) for u in usages]
         builder = builder.add_extension(x509.ExtendedKeyUsage(oids), critical=False)
-    return builder.sign(key, digest())
+    return builder.sign(key, hashes.SHA256())
 
 
 class Party:
@@ -367,28 +365,27 @@ def test_a_session_stays_in_its_process(tmp_path, plain, make_signer):
 # the command line
 
 
-def run(*arguments, home, path=""):
-    env = {"SORAKIT_HOME": str(home), "PATH": "/usr/bin", "PYTHONPATH": f"{Path(__file__).parents[2]}:{path}"}
-    command = [sys.executable, "-P", "-c", "from sorakit.cli import main; main()", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env=env, timeout=120, check=False)
+@pytest.fixture
+def run(run_python):
+    return partial(run_python, "from sorakit.cli import main; main()")
 
 
-def test_keys_show_and_check(tmp_path):
+def test_keys_show_and_check(tmp_path, run):
     create_dev_identity(tmp_path / "home" / "keys")
-    shown = run("keys", "show", "--json", home=tmp_path / "home")
+    shown = run("keys", "show", "--json")
     assert shown.returncode == 0, shown.stderr
     for word in ('"sha256"', "documentSigning", '"not_after"', '"development": true', "EC secp256r1"):
         assert word in shown.stdout
     assert "PRIVATE" not in shown.stdout + shown.stderr
     party = Party("es384")
-    good = run("keys", "check", *party.files(tmp_path), "--json", home=tmp_path / "home")
+    good = run("keys", "check", *party.files(tmp_path), "--json")
     assert (good.returncode, '"usable": true' in good.stdout) == (0, True), good.stderr
-    bad = run("keys", "check", *party.files(tmp_path, party.middle, party.leaf), home=tmp_path / "home")
+    bad = run("keys", "check", *party.files(tmp_path, party.middle, party.leaf))
     assert bad.returncode == 1
     assert "wrong order" in bad.stderr
 
 
-def test_mark_takes_a_named_signer(tmp_path, plain, clip_factory, file_factory):
+def test_mark_takes_a_named_signer(tmp_path, run, clip_factory, file_factory, monkeypatch):
     party = Party()
     (tmp_path / "my_kms.py").write_text(
         "from pathlib import Path\nfrom sorakit.provenance.signers import CallbackSigner, identity_from_pem, "
@@ -397,12 +394,11 @@ def test_mark_takes_a_named_signer(tmp_path, plain, clip_factory, file_factory):
     )
     source = file_factory(tmp_path / "in.mp4", clip_factory(seconds=1))
     out = tmp_path / "out.mp4"
-    done = run("mark", source, "-o", out, "--signer", "my_kms:signer", home=tmp_path / "home", path=tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    done = run("mark", source, "-o", out, "--signer", "my_kms:signer")
     assert done.returncode == 0, done.stderr
     assert read_credential(out, party.trust).provenance.state == "trusted"
-    wrong = run(
-        "mark", source, "-o", tmp_path / "b.mp4", "--cert", tmp_path / "chain.pem", home=tmp_path / "home"
-    )
+    wrong = run("mark", source, "-o", tmp_path / "b.mp4", "--cert", tmp_path / "chain.pem")
     assert (wrong.returncode, "--key" in wrong.stderr) == (2, True), wrong.stderr
 
 

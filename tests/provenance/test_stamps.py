@@ -6,9 +6,9 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 from asn1crypto import algos, cms, core, tsp
@@ -16,7 +16,6 @@ from asn1crypto import x509 as ax509
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from sorakit.errors import ProvenanceError, UsageError
 from sorakit.provenance.manifest import ManifestSpec, build_manifest
@@ -27,20 +26,16 @@ from sorakit.provenance.tsa import ask, check_url
 from sorakit.provenance.verify import read_credential
 
 MANIFEST = build_manifest(ManifestSpec("a.mp4", "generated", "id"))
-TIME_STAMPING = x509.ObjectIdentifier("1.3.6.1.5.5.7.3.8")
+TIME_STAMPING = "1.3.6.1.5.5.7.3.8"
 
 
 @dataclass
 class Authority:
     """A root and a time-stamping certificate; `reply` makes RFC 3161 answers."""
 
-    root: x509.Certificate
+    root_pem: str
     leaf: x509.Certificate
     key: ec.EllipticCurvePrivateKey
-
-    @property
-    def root_pem(self) -> str:
-        return self.root.public_bytes(serialization.Encoding.PEM).decode()
 
     def reply(
         self, query: bytes, *, nonce_shift: int = 0, broken: bool = False, status: str = "granted"
@@ -112,34 +107,12 @@ class Authority:
         )
 
 
-def certificate(name, public, issuer, key, *, ca):
-    def full(text):
-        return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
-
-    start = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(full(name))
-        .issuer_name(full(issuer))
-        .public_key(public)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(start)
-        .not_valid_after(start + dt.timedelta(days=30))
-        .add_extension(x509.BasicConstraints(ca, None), critical=True)
-        .add_extension(x509.KeyUsage(not ca, False, False, False, False, ca, ca, False, False), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
-    )
-    if not ca:
-        builder = builder.add_extension(x509.ExtendedKeyUsage([TIME_STAMPING]), critical=True)
-    return builder.sign(key, hashes.SHA256())
-
-
 @pytest.fixture(scope="module")
-def authority() -> Authority:
-    root_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
-    root = certificate("TSA root", root_key.public_key(), "TSA root", root_key, ca=True)
-    return Authority(root, certificate("TSA", key.public_key(), "TSA root", root_key, ca=False), key)
+def authority(make_ca) -> Authority:
+    root = make_ca("TSA root")
+    made = root.issue("TSA", usages=(TIME_STAMPING,), critical=True)  # RFC 3161, 2.3: critical, and alone
+    leaf = x509.load_pem_x509_certificate(made.chain_pem)
+    return Authority(root.pem, leaf, serialization.load_pem_private_key(made.key_pem, None))
 
 
 @dataclass
@@ -155,7 +128,7 @@ class Service:
 
 
 @pytest.fixture
-def service(authority: Authority) -> Iterator[Service]:
+def service(authority: Authority, serve: Callable[..., str]) -> Service:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             found.seen += 1
@@ -173,20 +146,8 @@ def service(authority: Authority) -> Iterator[Service]:
         def log_message(self, *_: object) -> None:
             pass
 
-    class Quiet(ThreadingHTTPServer):
-        daemon_threads = True
-
-        def handle_error(self, *_: object) -> None:  # the client hangs up on purpose
-            pass
-
-    server = Quiet(("127.0.0.1", 0), Handler)
-    found = Service(f"http://127.0.0.1:{server.server_port}/tsr?key=customer", authority.reply)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    yield found
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    found = Service(f"{serve(Handler)}tsr?key=customer", authority.reply)
+    return found
 
 
 @pytest.fixture(scope="module")
