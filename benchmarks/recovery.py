@@ -58,6 +58,11 @@ def chosen(data: Path, split: str, n: int, seed: int) -> list[Path]:
     return sorted(random.Random(seed).sample(fits, min(n, len(fits))))  # noqa: S311  a sample of clips
 
 
+def short(path: Path) -> str:
+    """A clip's folder and name, as rows have them."""
+    return "/".join(path.parts[-2:])
+
+
 @contextmanager
 def serving(settings: Settings) -> Iterator[str]:
     """The application over the publisher's registry, on a free port."""
@@ -99,7 +104,7 @@ def one(clip: Path, other: Path, work: Path, home: Settings) -> dict[str, Any]:
     stranger = Settings(home=work / "stranger")
     name = "-".join(clip.parts[-2:]).rsplit(".", 1)[0]
     published, attacked = work / f"{name}.mp4", work / "attacked.mp4"
-    row: dict[str, Any] = {"clip": "/".join(clip.parts[-2:]), "other": "/".join(other.parts[-2:])}
+    row: dict[str, Any] = {"clip": short(clip), "other": short(other)}
     try:
         done = publish(clip, published, settings=home, overwrite=True)
     except SorakitError as e:
@@ -137,7 +142,7 @@ def run(clips: list[Path], work: Path) -> list[dict[str, Any]]:
     rows = [json.loads(line) for line in kept.read_text().splitlines()] if kept.exists() else []
     finished = {r["clip"] for r in rows}
     for k, clip in enumerate(clips):
-        if "/".join(clip.parts[-2:]) in finished:
+        if short(clip) in finished:
             continue
         other = next(c for c in clips[k + 1 :] + clips[:k] if c.parent != clip.parent)
         start = time.process_time()
@@ -147,15 +152,13 @@ def run(clips: list[Path], work: Path) -> list[dict[str, Any]]:
         sys.stderr.write(
             f"{k + 1} of {len(clips)}: {rows[-1]['clip']}, {time.process_time() - start:.0f} s\n"
         )
-    return [r for r in rows if r["clip"] in {"/".join(c.parts[-2:]) for c in clips}]
+    return [r for r in rows if r["clip"] in set(map(short, clips))]
 
 
 def crossed(rows: list[dict[str, Any]], home: Settings, data: Path, seed: int, most: int) -> list[float]:
     """Similarity of registered fingerprints to other videos' attacked copies, `most` drawn pairs."""
     with (data / "manifest.csv").open(newline="") as f:
-        parents = {
-            "/".join(Path(r["path"]).parts[-2:]): r["parent"] or r["sha256"] for r in csv.DictReader(f)
-        }
+        parents = {short(Path(r["path"])): r["parent"] or r["sha256"] for r in csv.DictReader(f)}
     with Registry(home.database_url) as registry:
         known = {r["clip"]: record.fingerprint for r in rows if (record := registry.get(r["manifest"]))}
     pairs = [

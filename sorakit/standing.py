@@ -5,11 +5,13 @@ one, and plain sentences for the verdict's reasons. Without `settings.ocsp` noth
 """
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sorakit.config import Settings
 from sorakit.errors import SorakitError
+from sorakit.provenance.codes import plain_words
+from sorakit.provenance.lists import days_since
 from sorakit.provenance.trust import Trust
 from sorakit.types import ProvenanceEvidence
 from sorakit.video.guard import run_guarded
@@ -20,7 +22,6 @@ START_UP = 5.0
 """Seconds for the child that asks to start."""
 
 MEMORY = 512 << 20
-REVOKED = "the signer's certificate was revoked (signingCredential.ocsp.revoked)"
 
 
 def ask_revocation(
@@ -48,7 +49,7 @@ def ask_revocation(
         }
     if answer.get("status") != "revoked":
         return replace(found, revocation=answer)
-    problems = [REVOKED, *found.problems]
+    problems = [plain_words("signingCredential.ocsp.revoked"), *found.problems]
     return replace(found, state="valid_untrusted", problems=problems, trust_list=None, revocation=answer)
 
 
@@ -61,7 +62,7 @@ def notes(found: ProvenanceEvidence, settings: Settings, now: datetime | None = 
     said = []
     source, revocation = found.trust_list or {}, found.revocation or {}
     if isinstance(date := source.get("imported"), str):
-        age = ((now or datetime.now(UTC)) - datetime.fromisoformat(date)).days
+        age = days_since(date, now)
         if age > settings.trust_list_days:
             said.append(
                 f"The signer is trusted through the list `{source.get('name')}`, which is {age} days old; "

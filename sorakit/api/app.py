@@ -18,7 +18,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from sorakit import __version__
 from sorakit.api.limits import HEALTH, Guard, Limits
 from sorakit.api.softbinding import router
-from sorakit.api.wire import Health, Problem
+from sorakit.api.wire import Health, refusals
 from sorakit.config import Settings
 from sorakit.errors import RegistryError
 from sorakit.registry.repo import Registry
@@ -54,7 +54,7 @@ def create_app(
     )
     app.include_router(router(registry, (settings or Settings()).limits, bounds))
 
-    @app.get(HEALTH, responses={k: {"model": Problem, "description": v} for k, v in _HEALTH.items()})
+    @app.get(HEALTH, responses=refusals(_HEALTH))
     def health() -> Health:
         """Whether the registry answers; needs no token."""
         try:
@@ -72,7 +72,7 @@ def create_app(
     return app
 
 
-_HEALTH: dict[int | str, str] = {
+_HEALTH = {
     400: "Not a name of this service",
     413: "Body too large",
     503: "The registry does not answer, or too many requests",

@@ -24,20 +24,21 @@ from sorakit.api.wire import (
     Match,
     Matches,
     MaxResults,
-    Problem,
     Query,
     Value,
     Watermark,
     payload_of,
+    refusals,
 )
 from sorakit.config import Limits
 from sorakit.registry.cut import single_manifest
 from sorakit.registry.repo import Registry
 from sorakit.registry.resolve import by_content
+from sorakit.watermark.video import VideoWatermark
 
 __all__ = ["MARK", "router"]
 
-MARK = "io.github.sorakit.lattice.1"
+MARK = VideoWatermark.name
 """Name of the watermark that manifests are looked up by."""
 
 C2PA = "application/c2pa"
@@ -49,22 +50,16 @@ _ALG = (
 _VALUE = "Base64 of the watermark's 8 payload bytes."
 _MOST = f"At most so many ids, newest first; more than {MAX_RESULTS} counts as {MAX_RESULTS}."
 
-Responses = dict[int | str, dict[str, Any]]
-
-
-def _may_answer(**statuses: str) -> Responses:
-    """Every status besides 200, with its meaning; the first five can come before any route is reached."""
-    common = {
-        "401": "No valid bearer token, where one is asked for",
-        "408": "The request took too long to arrive",
-        "413": "Body too large",
-        "429": "Too many requests from this address",
-        "503": "Too many requests at once, or no answer in time",
-        "400": "Invalid query value",
-        "500": "Service failure",
-    }
-    told = common | {k.strip("_"): v for k, v in statuses.items()}
-    return {int(k): {"description": v, "model": Problem} for k, v in sorted(told.items())}
+_COMMON = {
+    400: "Invalid query value",
+    401: "No valid bearer token, where one is asked for",
+    408: "The request took too long to arrive",
+    413: "Body too large",
+    429: "Too many requests from this address",
+    500: "Service failure",
+    503: "Too many requests at once, or no answer in time",
+}
+"""What any operation may answer besides 200; all but 400 and 500 can come before a route is reached."""
 
 
 def router(registry: Registry, limits: Limits, bounds: Bounds) -> APIRouter:
@@ -80,7 +75,7 @@ def router(registry: Registry, limits: Limits, bounds: Bounds) -> APIRouter:
     @api.get(
         "/matches/byBinding",
         operation_id="queryByBinding",
-        responses=_may_answer(_414="Query too long, use POST instead"),
+        responses=refusals(_COMMON | {414: "Query too long, use POST instead"}),
         response_model_exclude_none=True,
     )
     def by_binding(
@@ -94,7 +89,7 @@ def router(registry: Registry, limits: Limits, bounds: Bounds) -> APIRouter:
     @api.post(
         "/matches/byBinding",
         operation_id="queryByLargeBinding",
-        responses=_may_answer(),
+        responses=refusals(_COMMON),
         response_model_exclude_none=True,
     )
     def by_large_binding(
@@ -106,7 +101,7 @@ def router(registry: Registry, limits: Limits, bounds: Bounds) -> APIRouter:
     @api.post(
         UPLOAD,
         operation_id="uploadFile",
-        responses=_may_answer(_415="No video that can be read"),
+        responses=refusals(_COMMON | {415: "No video that can be read"}),
         response_model_exclude_none=True,
         openapi_extra=_BODY,
     )
@@ -144,7 +139,7 @@ def router(registry: Registry, limits: Limits, bounds: Bounds) -> APIRouter:
         "/manifests/{manifestId}",
         operation_id="getManifestById",
         response_class=Response,
-        responses=_may_answer(_404="C2PA Manifest Id not found")
+        responses=refusals(_COMMON | {404: "C2PA Manifest Id not found"})
         | {200: {"description": "The manifest store", "content": {C2PA: _BINARY}}},
     )
     def manifest(
@@ -165,7 +160,7 @@ def router(registry: Registry, limits: Limits, bounds: Bounds) -> APIRouter:
     @api.get(
         "/services/supportedAlgorithms",
         operation_id="getSupportedBindings",
-        responses=_may_answer(),
+        responses=refusals(_COMMON),
     )
     def supported() -> Algorithms:
         """The soft-binding algorithms that can be asked for."""

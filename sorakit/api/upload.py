@@ -48,7 +48,7 @@ async def look_at(body: AsyncIterator[bytes], limits: Limits, seconds: float) ->
 
 
 def _look(path: Path, limits: Limits, seconds: float) -> Seen:
-    from sorakit.inspect_file import Findings  # noqa: PLC0415 - loads the codecs
+    from sorakit.inspect_file import Findings  # noqa: PLC0415 - loads c2pa, for the first upload
 
     prescan(path, limits)
     request: dict[str, Any] = {

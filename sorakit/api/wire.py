@@ -24,9 +24,11 @@ __all__ = [
     "MaxResults",
     "Problem",
     "Query",
+    "Responses",
     "Value",
     "Watermark",
     "payload_of",
+    "refusals",
 ]
 
 MAX_RESULTS = 100
@@ -108,6 +110,15 @@ class Problem(BaseModel):
     """Any refusal, in words; never a path, a host or a trace."""
 
     error: str
+
+
+Responses = dict[int | str, dict[str, Any]]
+"""As FastAPI takes them: what stands behind a status."""
+
+
+def refusals(meanings: dict[int, str]) -> Responses:
+    """The description of statuses besides 200, in their order."""
+    return {status: {"description": said, "model": Problem} for status, said in sorted(meanings.items())}
 
 
 class Health(BaseModel):

@@ -5,7 +5,6 @@ the settings, what became of it. A line that a power cut tore is passed over. No
 """
 
 import contextlib
-import hashlib
 import json
 import os
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any, BinaryIO
 
 from sorakit.errors import OutputError
 
-__all__ = ["JOURNAL", "Journal", "file_sha256"]
+__all__ = ["JOURNAL", "Journal"]
 
 JOURNAL = "sorakit-batch.jsonl"
 _MAX_LINE = 1 << 20
@@ -30,8 +29,7 @@ class Journal:
         self._file: BinaryIO | None = None
         self._last: dict[Key, dict[str, Any]] = {}
         self._torn = False
-        with contextlib.suppress(FileNotFoundError):
-            self._read()
+        self._read()
 
     def _read(self) -> None:
         try:
@@ -42,7 +40,7 @@ class Journal:
                         entry = json.loads(line)
                         self._last[_key(entry)] = entry
         except FileNotFoundError:
-            raise
+            return
         except OSError as e:
             raise OutputError(f"cannot read {self._path}: {e.strerror}; move it away to start anew") from e
 
@@ -76,9 +74,3 @@ class Journal:
 
 def _key(entry: dict[str, Any]) -> Key:
     return str(entry["input_sha256"]), str(entry["output"]), str(entry["settings"])
-
-
-def file_sha256(path: Path) -> str:
-    """Hex digest of a file's bytes. Raises `OSError`."""
-    with path.open("rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest()

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from sorakit.errors import OutputError, UsageError
 from sorakit.place import check_output
+from sorakit.provenance.session import EMBEDS
 
 __all__ = ["VIDEOS", "Item", "check_place", "find"]
 
@@ -19,7 +20,6 @@ VIDEOS = frozenset(
     f".{kind}"
     for kind in ("mp4", "m4v", "mov", "mkv", "webm", "avi", "gif", "mpg", "mpeg", "ts", "m2ts", "flv", "ogv")
 ) | {".3gp", ".wmv", ".mxf"}
-_KEPT = frozenset({".mp4", ".m4v", ".mov"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,8 @@ def find(folder: Path, out: Path, pattern: str | None = None) -> list[Item]:
     """The videos below `folder`, by suffix or by `pattern` (on the relative path: `*.mov`, `day1/*`).
 
     Hidden files and folders, symbolic links and `out` itself are passed over. An input of a kind that cannot
-    be signed becomes an MP4: `a.mkv` goes to `a.mp4`, or to `a.mkv.mp4` where another input takes that name.
-    Raises `UsageError` (no folder, or both are one), `OutputError` (`out` cannot be a folder).
+    hold its credential becomes an MP4: `a.mkv` goes to `a.mp4`, or to `a.mkv.mp4` where another input takes
+    that name. Raises `UsageError` (no folder, or both are one), `OutputError` (`out` cannot be a folder).
     """
     if not folder.is_dir():
         raise UsageError(f"`--batch` takes a folder, got {folder}")
@@ -44,7 +44,7 @@ def find(folder: Path, out: Path, pattern: str | None = None) -> list[Item]:
     if out.exists() and out.samefile(folder):
         raise UsageError(f"the output must be another folder than the input, got {folder} for both")
     names = sorted(n for n in _walk(folder, out) if _wanted(n, pattern))
-    taken = {n.casefold(): n for n in names if PurePosixPath(n).suffix.lower() in _KEPT}
+    taken = {n.casefold(): n for n in names if PurePosixPath(n).suffix.lower() in EMBEDS}
     outputs = {n: n for n in taken.values()}
     for name in names:
         if name not in outputs:
@@ -73,7 +73,7 @@ def _wanted(name: str, pattern: str | None) -> bool:
 def _free(name: str, taken: dict[str, str]) -> str:
     """A name that no other output has, small and capital letters taken as the same."""
     path = PurePosixPath(name)
-    if path.suffix.lower() in _KEPT:  # another name differs from it in small and capital letters alone
+    if path.suffix.lower() in EMBEDS:  # another name differs from it in small and capital letters alone
         options, suffix = [], path.suffix
     else:
         options, suffix = [path.with_suffix(".mp4"), path.with_name(f"{path.name}.mp4")], ".mp4"

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import PackageLoader, Template
 
 from sorakit.errors import OutputError, SorakitError
+from sorakit.nb.card import environment
 from sorakit.nb.pictures import data_uri, jpeg, stills
 
 __all__ = ["REPORT", "render", "write_report"]
@@ -69,9 +70,8 @@ def _still(path: Path) -> str | None:
 
 @cache
 def _template() -> Template:
-    loader = PackageLoader("sorakit.batch")
-    page = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    return page.get_template("report.html.j2")
+    pages = environment().overlay(loader=PackageLoader("sorakit.batch"))
+    return pages.get_template("report.html.j2")
 
 
 def _put(path: Path, text: str) -> None:

@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from sorakit.batch.crew import Crew
-from sorakit.batch.journal import Journal, file_sha256
+from sorakit.batch.journal import Journal
 from sorakit.batch.plan import Item, check_place, find
 from sorakit.batch.report import write_report
 from sorakit.config import Settings
 from sorakit.errors import OutputError, SorakitError, UsageError
 from sorakit.place import move, workplace
+from sorakit.registry.record import file_sha256
 from sorakit.registry.repo import Registry
 from sorakit.types import Generation, SourceType
 

@@ -1,6 +1,5 @@
 """`sorakit serve`: answer other people's checks from this registry."""
 
-import ipaddress
 import socket
 from pathlib import Path
 from typing import Annotated
@@ -45,16 +44,17 @@ def serve(
     from sorakit.api.app import LOOPBACK, create_app  # noqa: PLC0415
     from sorakit.api.limits import Limits  # noqa: PLC0415
     from sorakit.config import Settings  # noqa: PLC0415
+    from sorakit.registry.address import is_loopback  # noqa: PLC0415
     from sorakit.registry.repo import Registry  # noqa: PLC0415
 
     settings = Settings()
     limits = Limits(token=_token(token_file), upload_bytes=max_upload << 20, per_minute=rate)
-    hosts = (*LOOPBACK, *(name or [])) if _is_loopback(host) or name else ("*",)
+    hosts = (*LOOPBACK, *(name or [])) if is_loopback(host) or name else ("*",)
     with Registry(settings.database_url, read_only=True) as registry, _listen(host, port) as door:
         app = create_app(registry, settings=settings, limits=limits, hosts=hosts)
         shown = f"[{host}]" if ":" in host else host
         console.print(f"serving on http://{shown}:{door.getsockname()[1]}, Ctrl-C ends it", markup=False)
-        if not _is_loopback(host) and limits.token is None:
+        if not is_loopback(host) and limits.token is None:
             console.print("anyone who reaches this address may ask; --token-file asks for a token")
         config = uvicorn.Config(
             app,
@@ -85,13 +85,6 @@ def _token(path: Path | None) -> str | None:
             f"{path} must hold one token of 16 to 512 plain characters; make one with: openssl rand -hex 32"
         )
     return token
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _listen(host: str, port: int) -> socket.socket:

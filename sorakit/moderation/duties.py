@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from sorakit.types import Evidence
+from sorakit.types import Evidence, SourceType
 
 __all__ = ["LAWS", "NOTE", "Duty", "duties_of"]
 
@@ -26,9 +26,7 @@ NOTE = (
 
 Met = bool | Literal["unknown"]
 
-_AI_TYPES = frozenset(
-    {"trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia", "compositeSynthetic"}
-)
+_AI_TYPES = frozenset(SourceType)
 _SECTION_1 = "AI Act Art. 50(2); Code of Practice, section 1"
 _SECTION_2 = "AI Act Art. 50(4) and (5); Code of Practice, section 2"
 _DRAW = "mark the original again with --labels {law}"

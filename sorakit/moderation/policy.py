@@ -7,7 +7,7 @@ credential is evidence of nothing.
 
 from collections.abc import Callable
 
-from sorakit.types import Decision, Evidence
+from sorakit.types import Decision, Evidence, RecoveryEvidence
 
 __all__ = ["POLICY", "decide"]
 
@@ -43,7 +43,12 @@ def _stands(e: Evidence) -> bool:
     found = e.recovery
     if found.state != "recovered":
         return False
-    return found.source in (None, "registry") or (found.manifest or {}).get("state") == "trusted"
+    return _from_here(found) or (found.manifest or {}).get("state") == "trusted"
+
+
+def _from_here(found: RecoveryEvidence) -> bool:
+    """Whether this user's own registry gave it; evidence that names no source is older than resolvers."""
+    return found.source in (None, "registry")
 
 
 def _accounts_for(e: Evidence, manifest_id: str | None) -> bool:
@@ -76,7 +81,7 @@ def _ai_declared(e: Evidence) -> str | None:
 def _ai_recovered(e: Evidence) -> str | None:
     if e.recovery.state != "recovered":
         return None
-    if e.recovery.source in (None, "registry"):
+    if _from_here(e.recovery):
         return "The watermark leads to a registered credential, and the picture matches its fingerprint."
     manifest = e.recovery.manifest or {}
     whom = "whom you trust" if manifest.get("state") == "trusted" else "for whom nobody you trust vouches"

@@ -25,8 +25,8 @@ from sorakit.nb.words import (
 from sorakit.provenance.credential import Credential
 from sorakit.provenance.keys import DEV_NAME
 from sorakit.provenance.trust import Trust
-from sorakit.provenance.verify import read_store
 from sorakit.registry.repo import Registry
+from sorakit.registry.stored import open_stored
 from sorakit.types import Verdict
 
 __all__ = ["CredentialCard", "Fact", "environment", "registered_credential"]
@@ -139,7 +139,7 @@ def registered_credential(verdict: Verdict, settings: Settings) -> Credential | 
         return None
     with Registry(settings.database_url) as registry:
         record = registry.get(wanted)
-    return None if record is None else read_store(record.store, Trust())
+    return None if record is None else open_stored(record.store, Trust(), settings.limits)
 
 
 def _signer(v: Verdict) -> str | None:

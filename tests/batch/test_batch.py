@@ -15,10 +15,11 @@ import pytest
 from typer.testing import CliRunner
 
 from sorakit.batch import Order, mark_folder
-from sorakit.batch.journal import JOURNAL, Journal, file_sha256
+from sorakit.batch.journal import JOURNAL, Journal
 from sorakit.batch.report import render
 from sorakit.cli.app import app
 from sorakit.errors import UsageError
+from sorakit.registry.record import file_sha256
 from sorakit.registry.repo import Registry
 from sorakit.types import Decision
 
