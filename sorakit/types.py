@@ -213,10 +213,11 @@ class DetectorEvidence:
     """A classifier's calibrated opinion.
 
     `probability`: that the clip is synthetic, if a share `prior` of the clips in the queue is; null when the
-    detector abstains without a score. `segments`: `start_ms`, `end_ms`, `score` of windows in time. `heatmap`:
-    rows of scores over the picture, top left first, 0 to 1. `families`: which kinds of features spoke, the
-    strongest first (`name`, `weight` as a signed logit, `words` in plain words). `nearest`: generators of the
-    training clips that are most alike (`generator`, `share`), a hint that is right at a rate of `hit_rate`.
+    detector abstains without a score. `segments`: `start_ms`, `end_ms`, `score` of windows in time.
+    `heatmap`: rows of scores over the picture, top left first, 0 to 1. `families`: which kinds of features
+    spoke, the strongest first (`name`, `weight` as a signed logit, `words` in plain words). `nearest`:
+    generators of the training clips that are most alike (`generator`, `share`), a hint that is right at a
+    rate of `hit_rate`.
     """
 
     probability: float | None

@@ -20,10 +20,11 @@ from sorakit.video.probe import VideoInfo, describe, geometry_of
 __all__ = ["Sampled", "sample"]
 
 _DECODE_ALL_PIXELS = 200e6
-"""About half a second of H.264 decoding on one core; up to here decoding all is as quick as seeking."""
+"""About half a second of H.264 decoding on one core; up to here decoding all is as quick as seeking, and
+beyond it each further picture of a group may be the next one, since all between have to be decoded too."""
 
-_FORWARD = 6
-"""Frames decoded, at least, to get another picture of the same group; more while the budget above lasts."""
+_SPARE_PIXELS = 100e6
+"""What is decoded of a long file, at most, if not every picture is wanted."""
 
 _SEEKABLE = frozenset({"mov", "matroska", "avi", "mpegts", "flv", "asf", "mxf"})
 
@@ -124,7 +125,7 @@ def _seek(container: InputContainer, stream: VideoStream, info: VideoInfo, wante
     start = stream.start_time or 0
     frames: Iterator[av.VideoFrame] = iter(())
     clock, last, group = _Clock(stream), -1.0, None
-    spare = _DECODE_ALL_PIXELS / (info.geometry.width * info.geometry.height)
+    spare = max(0.0, _SPARE_PIXELS / (info.geometry.width * info.geometry.height) - wanted)
     for index in range(wanted):
         target = (index + 0.5) * info.duration / wanted
         stamp = start + int(target / base)
@@ -137,7 +138,7 @@ def _seek(container: InputContainer, stream: VideoStream, info: VideoInfo, wante
             frames, group = decode(container, stream), key
             forward = 0
         else:
-            forward = max(_FORWARD, round(spare / (wanted - index)))
+            forward = max(1, round(spare / (wanted - index)))
         for frame in frames:
             seconds = clock.seconds(frame)
             forward, spare = forward - 1, spare - 1

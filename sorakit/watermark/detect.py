@@ -32,6 +32,7 @@ _ADJACENT = 0.18
 _AFTER_CUT = (6.0, 2.0)  # weights of the first and second frame
 _EDGE = 12.0  # levels: a step this high is the picture's, not the pattern's
 _REACH = 1.8  # working px
+_NINE = np.stack(np.meshgrid([-1.0, 0.0, 1.0], [-1.0, 0.0, 1.0]), axis=-1).reshape(-1, 2)
 _CLIP = 2.5
 _FLOOR = 1.5
 _POWER = 1.75
@@ -198,8 +199,7 @@ def _polish(matrix: Doubles, shift: Doubles, weighted: npt.NDArray[np.complex128
     step = TILE / _GRID / 2
     score = -np.inf
     for _ in range(3):
-        offsets = np.stack(np.meshgrid([-step, 0, step], [-step, 0, step]), axis=-1).reshape(-1, 2)
-        tried = shift + offsets
+        tried = shift + step * _NINE
         values = (np.exp(-2j * np.pi / TILE * tried @ c.sync_k.T) @ weighted).real
         best = int(values.argmax())
         shift, score = tried[best], float(values[best])

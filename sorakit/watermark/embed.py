@@ -6,9 +6,10 @@ deviation masks it (noise visibility function, Voloshynovskiy et al. 1999), but 
 that it would drown the mark for its reader too. `gain` follows from the PSNR target by a quadratic, so walls
 and skies never get more than the flat amplitude whatever the target.
 
-The first frames after a cut get up to 2.6 times the amplitude, flat areas less: the eye sees no detail there
-(Seyler and Budrikis 1965), and every encoder spends a key frame there, from which coarse encodings copy the
-rest of the shot. What they take beyond the target is saved on the frames that follow.
+The first frames after a cut get up to 2.6 times the amplitude, flat areas no more: the eye sees no detail
+there (Seyler and Budrikis 1965), and every encoder spends a key frame there, from which coarse encodings copy
+the rest of the shot. What they take beyond the targets is saved on the frames that follow. The targets are
+two: mean square error, and structural similarity, which counts what is added to flat pictures.
 """
 
 from collections.abc import Sequence
@@ -53,6 +54,10 @@ _ROUNDING = 1 / 12  # mean square of rounding to whole levels
 _MARGIN = 0.03  # dB, for what is still owed when a short video ends
 _PAYBACK, _REPAY_FRAMES = 0.5, 2
 """Largest share of a frame's budget that goes into what earlier frames overspent; and how fast."""
+_DISSIMILAR = 0.0072
+"""Structural similarity that a frame may lose, so that the mean stays above 0.992."""
+_WINDOW, _EVERY = 5, 3
+"""Side, px, of windows that lose as much as the usual Gaussian ones do; every third in both directions."""
 
 
 class LumaEmbedder:
@@ -77,7 +82,7 @@ class LumaEmbedder:
         self._count = 0
         self._cuts = Cuts()
         self._boost = 1.0
-        self._debt = 0.0  # mean square beyond the target so far, summed over frames
+        self._debts = [0.0, 0.0]  # beyond the targets so far, in budgets of a frame
         self._coded = np.empty(self._shape, dtype=np.uint8)  # kept: fresh pages cost more than the sum
 
     def __call__(self, luma: Luma) -> Luma:
@@ -99,20 +104,21 @@ class LumaEmbedder:
         # Values beyond the legal range may stay as they were but must not grow.
         np.minimum(marked, np.maximum(luma, self._high, out=coded), out=marked)
         np.maximum(marked, np.minimum(luma, self._low, out=coded), out=marked)
-        spent = cv2.norm(luma, marked, cv2.NORM_L2SQR) / (luma.size * self._unit**2)
-        self._debt = max(0.0, self._debt + spent - self._sigma**2)
+        error = cv2.norm(luma, marked, cv2.NORM_L2SQR) / (luma.size * self._unit**2)
+        spent = error / self._sigma**2, _dissimilarity(luma, marked, self._unit) / _DISSIMILAR
+        self._debts = [max(0.0, debt + part - 1) for debt, part in zip(self._debts, spent, strict=True)]
         return marked
 
     def _thrift(self) -> float:
         """Below 1 while earlier frames' excess is being paid back."""
-        owed = min(self._debt / (_REPAY_FRAMES * self._sigma**2), _PAYBACK)
+        owed = min(max(self._debts) / _REPAY_FRAMES, _PAYBACK)
         return float(np.sqrt(1 - owed))
 
     def _boosted(self, amplitude: Floats) -> Floats:
-        """More after a cut; flat areas, which a still of that frame would show, a quarter of it."""
+        """More after a cut, but not in flat areas: a still of that frame would show it there."""
         if self._boost < _LITTLE:
             return amplitude
-        textured = np.clip((amplitude - np.float32(_FLAT)) / np.float32(_FLAT), 0.25, 1)
+        textured = np.clip((amplitude - np.float32(_FLAT)) / np.float32(_FLAT), 0, 1)
         return np.asarray(amplitude * (1 + np.float32(self._boost - 1) * textured), dtype=np.float32)
 
     def _next_amplitude(self, luma: Luma) -> Floats:
@@ -143,6 +149,27 @@ class LumaEmbedder:
         texture = cv2.pow(np.maximum(eroded - np.float32(_DEAD), 0), _EXPONENT)
         texture = np.minimum(texture, np.float32((_MAX - _FLAT_MAX) / _MAX_GAIN))
         return np.asarray(texture / (1 + (deviation / np.float32(_BUSY)) ** 2), dtype=np.float32)
+
+
+def _dissimilarity(luma: Luma, marked: Luma, unit: float) -> float:
+    """1 − structural similarity (Wang et al. 2004) over a ninth of the picture.
+
+    `unit`: code values a level.
+    """
+    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+    x, y = _windows(luma, unit), _windows(marked, unit)
+    mx, my = x.mean(axis=1), y.mean(axis=1)
+    vx, vy, vxy = (np.einsum("ij,ij->i", a, b) / _WINDOW**2 for a, b in ((x, x), (y, y), (x, y)))
+    top = (2 * mx * my + c1) * (2 * (vxy - mx * my) + c2)
+    bottom = (mx**2 + my**2 + c1) * (vx - mx**2 + vy - my**2 + c2)
+    return 1 - float(np.mean(top / bottom))
+
+
+def _windows(luma: Luma, unit: float) -> Floats:
+    """Square windows of a plane, `(N, _WINDOW²)`, in levels."""
+    h, w = (side // _WINDOW for side in luma.shape)
+    cut = luma[: h * _WINDOW, : w * _WINDOW].reshape(h, _WINDOW, w, _WINDOW)[::_EVERY, :, ::_EVERY]
+    return cut.swapaxes(1, 2).reshape(-1, _WINDOW**2).astype(np.float32) / np.float32(unit)
 
 
 def _darkness(small: Floats) -> Floats:

@@ -135,7 +135,7 @@ def _forward(soft: Floats) -> _Survivors:
 
 def _words(survivors: _Survivors, limit: int) -> Iterator[int]:
     """Information words (payload and CRC, 88 bits), likeliest first, at most `limit`."""
-    upper, loss = survivors
+    upper, loss = survivors.upper.tolist(), survivors.loss.tolist()  # lists are read faster one by one
     # (loss, tie-break, step from which the path follows the survivors back, state there, its later bits)
     heap: list[tuple[float, int, int, int, int]] = [(0.0, 0, _STEPS - 1, 0, 0)]
     made = 0
@@ -145,7 +145,7 @@ def _words(survivors: _Survivors, limit: int) -> Iterator[int]:
         base, _, last, state, word = heapq.heappop(heap)
         for t in range(last, -1, -1):
             word |= (state & 1) << (_STEPS - 1 - t)
-            taken, cost = int(upper[t, state]), float(loss[t, state])
+            taken, cost = upper[t][state], loss[t][state]
             if cost < _UNREACHABLE / 2:
                 made += 1
                 other = state >> 1 | (1 - taken) << (_MEMORY - 1)

@@ -23,7 +23,7 @@ __all__ = ["read_file", "read_marks", "reads_under"]
 PUBLIC, SECRET = "public", "secret"
 _LONG = 10.0
 """Seconds from which decoding all frames costs more than a first look at a few."""
-_FIRST_LOOK = 12
+_FIRST_LOOK, _SECOND_LOOK = 12, 64
 _READINGS = 2  # of one file at most: a chance match has that many tries
 
 
@@ -42,7 +42,8 @@ def read_file(path: Path, duration: float, secret: Sequence[dict[str, str]] = ()
         agreed = all(segment["state"] == "marked" for segment in first.segments)
         if first.found and agreed and (SECRET in first.keys or not secret):
             return first
-    return read_marks(read_luma(path, max_frames=FRAMES_WANTED), secret)
+    wanted = _SECOND_LOOK if duration > _LONG else FRAMES_WANTED
+    return read_marks(read_luma(path, max_frames=wanted), secret)
 
 
 def read_marks(
