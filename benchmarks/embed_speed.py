@@ -99,7 +99,9 @@ def main() -> None:
     if args.json:
         print(json.dumps({"commit": commit(), "preset": args.preset, "crf": args.crf, "rows": results}))
         return
-    spans = [[f"{m:.2f} ({a:.2f}–{b:.2f})" for m, a, b in (r["cpu"], r["wall"], r["filter"])] for r in results]
+    spans = [
+        [f"{m:.2f} ({a:.2f}–{b:.2f})" for m, a, b in (r["cpu"], r["wall"], r["filter"])] for r in results
+    ]
     rows = [
         [r["height"], r["n"], f"{r['plain_s']:.1f}", f"{r['marked_s']:.1f}", *span]
         for r, span in zip(results, spans, strict=True)
