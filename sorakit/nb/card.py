@@ -32,6 +32,7 @@ from sorakit.types import Verdict
 __all__ = ["CredentialCard", "Fact", "environment", "registered_credential"]
 
 MAX_TEXT = 400
+_LONGEST = 24  # characters of an id
 _NOTE = "Development certificate: nobody trusts it but you."
 
 
@@ -179,6 +180,11 @@ def _ids(v: Verdict, credential: Credential | None) -> list[Fact]:
     bindings = credential.soft_bindings if credential else []
     manifest_id = v.evidence.recovery.manifest_id or v.evidence.provenance.manifest_id
     return [
-        Fact("Soft binding", ", ".join(f"{value} ({name})" for name, value in bindings), "code"),
+        Fact("Soft binding", ", ".join(f"{_start(value)} ({name})" for name, value in bindings), "code"),
         Fact("Manifest", manifest_id or "", "code"),
     ]
+
+
+def _start(value: str) -> str:
+    """A mark's id whole; of a fingerprint, which is long, its start."""
+    return value if len(value) <= _LONGEST else f"{value[:_LONGEST]}…"

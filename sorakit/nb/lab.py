@@ -159,6 +159,7 @@ def _range(attack: attacks.Attack) -> str:
 def _set_range(slider: Any, strength: attacks.Strength | None) -> None:
     """Give the slider an attack's range; the widget never passes through a range with its ends crossed."""
     slider.disabled = strength is None
+    slider.layout.visibility = "hidden" if strength is None else "visible"
     if strength is None:
         return
     with slider.hold_trait_notifications():
