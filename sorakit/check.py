@@ -8,11 +8,11 @@ limits on time and memory; this process sees only the JSON that comes back, and 
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from sorakit.config import Limits, Settings
+from sorakit.config import Settings
+from sorakit.detect import choose, installed, opinion
 from sorakit.errors import SorakitError
 from sorakit.moderation.duties import duties_of
 from sorakit.moderation.policy import POLICY, decide
@@ -76,7 +76,7 @@ def _gather(
     parts: dict[str, Any],
 ) -> Evidence:
     limits = settings.limits
-    prescan(path, limits)
+    seen = prescan(path, limits)
     answer = run_guarded(
         "sorakit.inspect_file:inspect_file",
         {
@@ -105,23 +105,15 @@ def _gather(
     )
     evidence = ask_registry(evidence, found, settings, trust)
     evidence = ask_others(evidence, found, (*resolvers, *settings.resolvers), settings, trust)
-    return replace(evidence, detector=_detect(path, limits))
+    if seen.kind == "image":  # the detector judges moving pictures
+        return evidence
+    return replace(evidence, detector=_detect(Path(parts["pictures"] or path), settings))
 
 
-def _detect(path: Path, limits: Limits) -> DetectorEvidence | None:
-    """The opinion of the first installed detector by name, or None where none is installed."""
-    names = sorted(point.name for point in entry_points(group="sorakit.detectors"))
-    if not names:
-        return None
-    from sorakit.inspect_file import opinion_from_json  # noqa: PLC0415
-
-    answer = run_guarded(
-        "sorakit.inspect_file:run_detector",
-        {"path": str(path.absolute()), "name": names[0]},
-        timeout=limits.check_seconds,
-        memory_bytes=limits.memory_bytes,
-    )
-    return opinion_from_json(answer)
+def _detect(path: Path, settings: Settings) -> DetectorEvidence | None:
+    """The opinion of the detector that the settings name, or None where none is installed or wanted."""
+    name = choose(settings.detector) if installed() else None
+    return None if name is None else opinion(path, name, settings.limits)
 
 
 _STATE_CODES = {"trusted": 0, "none": 3, "tampered": 4, "valid_untrusted": 5, "error": 1}

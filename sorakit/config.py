@@ -53,6 +53,9 @@ class Settings(BaseSettings):
     watermark_keys: Literal["public", "both", "secret"] = Field(
         "both", description="patterns of published files: `both` is public alone until a secret key exists"
     )
+    detector: str = Field(
+        "default", description="installed detector that check asks, by its entry point; none: no detector"
+    )
     ocsp: bool = Field(False, description="ask a trusted signer's issuer about revocation, over the network")
     ocsp_seconds: float = Field(5.0, gt=0, le=60, description="time for that question")
     trust_list_days: int = Field(90, ge=1, description="age, days, from which a list of trust anchors is old")

@@ -22,6 +22,7 @@ from sorakit.provenance.keys import create_dev_identity
 from sorakit.types import Clip
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # libraries of models ask the hub even about local folders
+os.environ["SORAKIT_DETECTOR"] = "none"  # a second a check; tests of the detector name one
 
 Kind = Literal["texture", "flat", "noise", "edges"]
 ROOT = Path(__file__).parent.parent
@@ -270,6 +271,7 @@ def run_python(tmp_path: Path) -> Callable[..., "subprocess.CompletedProcess[str
     def run(code: str, *args: object, home: Path | None = None) -> "subprocess.CompletedProcess[str]":
         env = {k: v for k, v in os.environ.items() if not k.startswith("SORAKIT_")}
         env |= {"SORAKIT_HOME": str(home or tmp_path / "home"), "SORAKIT_PRESET": "ultrafast"}
+        env |= {"SORAKIT_DETECTOR": "none"}
         command = [sys.executable, "-P", "-c", code, *map(str, args)]
         return subprocess.run(command, capture_output=True, text=True, env=env, timeout=240, check=False)
 

@@ -13,6 +13,8 @@ from sorakit.cli import (
     bench,
     check,
     demo,
+    detect,
+    detector,
     doctor,
     explain,
     extend,
@@ -41,6 +43,7 @@ app.command()(generate.generate)
 app.command()(extend.extend)
 app.command()(mark.mark)
 app.command()(check.check)
+app.command()(detect.detect)
 app.command()(explain.explain)
 app.command()(serve.serve)
 app.command("inspect-latent")(inspect_latent.inspect_latent)
@@ -49,6 +52,7 @@ app.command()(demo.demo)
 app.command()(doctor.doctor)
 app.add_typer(bench.app, name="bench")
 app.command()(train.train)
+app.add_typer(detector.app, name="detector")
 app.add_typer(keys.app, name="keys")
 app.add_typer(registry.app, name="registry")
 app.add_typer(trust.app, name="trust")

@@ -1,0 +1,170 @@
+"""The canonical clip: what every feature sees, whatever file it came in.
+
+In: a path. Out: 13 frames at an integer stride near 8 a second, the centre square at 256 × 256, after one
+H.264 round trip at CRF 23. Frame rate, size, bit rate, GOP and container never leave this module: on clips
+gathered from pages they tell the classes apart better than any picture does, and are no property of either.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from sorakit.errors import NotAVideoError
+from sorakit.types import Rgb
+from sorakit.video._open import decode, open_video
+from sorakit.video.convert import frame_to_rgb, orient, resize
+from sorakit.video.probe import geometry_of
+from sorakit.video.roundtrip import compress, planes_of, rgb_of
+
+__all__ = [
+    "FRAMES",
+    "SIDE",
+    "Canonical",
+    "Squares",
+    "canonical",
+    "degrade",
+    "pack",
+    "read_squares",
+    "rgb_small",
+    "unpack",
+]
+
+FRAMES = 13
+SIDE = 256
+_RATE = 8.0
+_SHORT = 480
+_CRF = 23
+_MAX_SKIPPED = 400
+"""Frames decoded, at most, on the way from a key frame to a window's start."""
+
+_STILL = frozenset({"png_pipe", "jpeg_pipe", "webp_pipe", "tiff_pipe", "j2k_pipe", "jpegxl_pipe"})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Squares:
+    """A window as read: centre squares of at most 480 px, `uint8 (S, S, 3)` RGB, and where it lies.
+
+    `start`, `end`, `duration`: seconds, `duration` 0 where the file names none. `stride`: of frames.
+    """
+
+    frames: tuple[Rgb, ...]
+    start: float
+    end: float
+    duration: float
+    stride: int = 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Canonical:
+    """A canonical clip: `luma` `uint8 (T, 256, 256)`, `chroma` `uint8 (T, 2, 128, 128)`, Cb first."""
+
+    luma: npt.NDArray[np.uint8]
+    chroma: npt.NDArray[np.uint8]
+
+
+def read_squares(path: str | Path, *, at: float = 0.0, step: int = 0, frames: int = FRAMES) -> Squares:
+    """Read one window of `frames` pictures. `at`: seconds from the start; `step`: added to the stride.
+
+    Raises `NotAVideoError` for a still picture or where nothing decodes; otherwise as `open_video`.
+    """
+    with open_video(path, threads=1) as (container, stream):
+        if container.format.name.split(",")[0] in _STILL:
+            raise NotAVideoError(f"{Path(path).name} is a still picture; the detector judges moving ones")
+        rate = float(stream.average_rate or stream.guessed_rate or 25)
+        rate = rate if 1 <= rate <= 250 else 25.0
+        stride = max(1, max(1, round(rate / _RATE)) + step)
+        base = float(stream.time_base or 1 / 90000)
+        zero = stream.start_time or 0
+        length = float(stream.duration * base) if stream.duration else (container.duration or 0) / 1e6
+        if at > 0.5:
+            container.seek(zero + int(at / base), stream=stream, backward=True)
+        taken: list[Rgb] = []
+        seconds: list[float] = []
+        count = skipped = 0
+        for frame in decode(container, stream):
+            now = (frame.pts - zero) * base if frame.pts is not None else count / rate
+            if at > 0 and now < at - 0.5 / rate and skipped < _MAX_SKIPPED:
+                skipped += 1
+                continue
+            if count % stride == 0:
+                scale = min(1.0, _SHORT / min(frame.width, frame.height))
+                size = (max(2, round(frame.width * scale)), max(2, round(frame.height * scale)))
+                picture = orient(frame_to_rgb(frame, size), geometry_of(stream, frame))
+                taken.append(_centre(picture))
+                seconds.append(now)
+            count += 1
+            if len(taken) == frames:
+                break
+    if not taken:
+        raise NotAVideoError(f"{Path(path).name} has no picture that can be decoded; it is damaged or empty")
+    return Squares(tuple(taken), max(0.0, seconds[0]), max(0.0, seconds[-1] + stride / rate), length, stride)
+
+
+def _centre(picture: Rgb) -> Rgb:
+    height, width = picture.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return np.ascontiguousarray(picture[top : top + side, left : left + side])
+
+
+def degrade(frames: tuple[Rgb, ...], rng: np.random.Generator) -> tuple[Rgb, ...]:
+    """What dissemination does: a random crop, 180 to 480 px, H.264 at CRF 18 to 34. For both classes alike.
+
+    The crop keeps 75 to 100 % of the side and so takes corner logos away half of the time.
+    """
+    side = frames[0].shape[0]
+    kept = max(16, int(side * rng.uniform(0.75, 1.0)))
+    top, left = (int(v) for v in rng.integers(0, side - kept + 1, 2))
+    small = int(min(int(rng.integers(180, 481)), kept)) // 2 * 2
+    flip = bool(rng.integers(2))
+    crf = int(rng.integers(18, 35))
+    made = []
+    for frame in frames:
+        part = frame[top : top + kept, left : left + kept]
+        part = part[:, ::-1] if flip else part
+        made.append(resize(np.ascontiguousarray(part), max(16, small), max(16, small)))
+    return tuple(rgb_of(compress(made, crf=crf)))
+
+
+def pack(frames: tuple[Rgb, ...]) -> bytes:
+    """The canonical clip as its own bitstream: small, and decoding gives the same pixels every time."""
+    same = [resize(f, SIDE, SIDE) for f in frames]
+    return compress(same, crf=_CRF)
+
+
+def unpack(data: bytes) -> Canonical:
+    """The canonical clip of `pack`'s bytes."""
+    return Canonical(*planes_of(data))
+
+
+def canonical(squares: Squares) -> Canonical:
+    """The canonical clip of a window.
+
+    >>> grey = np.full((300, 300, 3), 128, np.uint8)
+    >>> canonical(Squares((grey, grey), 0.0, 0.25, 0.25)).luma.shape
+    (2, 256, 256)
+    """
+    return unpack(pack(squares.frames))
+
+
+def rgb_small(clip: Canonical, side: int, every: int = 1) -> Rgb:
+    """The frames as RGB at `side` px, `uint8 (T, side, side, 3)`; every `every`-th of them."""
+    out = []
+    for luma, chroma in zip(clip.luma[::every], clip.chroma[::every], strict=True):
+        y = cv2.resize(luma, (side, side), interpolation=cv2.INTER_AREA).astype(np.float32) - 16
+        c = [
+            cv2.resize(p, (side, side), interpolation=cv2.INTER_AREA).astype(np.float32) - 128 for p in chroma
+        ]
+        rgb = np.stack(
+            [
+                1.164384 * y + 1.596027 * c[1],
+                1.164384 * y - 0.391762 * c[0] - 0.812968 * c[1],
+                1.164384 * y + 2.017232 * c[0],
+            ],
+            -1,
+        )
+        out.append(rgb.clip(0, 255).astype(np.uint8))
+    return np.stack(out)

@@ -1,0 +1,69 @@
+"""What the families share: the planes as floats with their residual, and small statistics.
+
+In: a canonical clip. Out: `Pictures`, made once a clip, from which each family computes named numbers.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from detectors.clip import SIDE, Canonical
+
+__all__ = ["Floats", "Named", "Pictures", "correlation", "kurtosis", "log", "pictures", "skewness"]
+
+Floats = npt.NDArray[np.float32]
+Named = dict[str, float]
+"""Features by name, always in the same order."""
+
+_SIGMA = 1.2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pictures:
+    """`luma`, `residual` `(T, 256, 256)`: what a blur of 1.2 px takes; `chroma` `(T, 2, 128, 128)`."""
+
+    luma: Floats
+    residual: Floats
+    chroma: Floats
+
+
+def pictures(clip: Canonical) -> Pictures:
+    """The planes of a canonical clip as `float32`, with the residual.
+
+    >>> black = Canonical(np.zeros((2, 256, 256), np.uint8), np.zeros((2, 2, 128, 128), np.uint8))
+    >>> pictures(black).luma.shape
+    (2, 256, 256)
+    """
+    luma = clip.luma.astype(np.float32)
+    residual = np.empty_like(luma)
+    for i, picture in enumerate(luma):
+        cv2.subtract(picture, cv2.GaussianBlur(picture, (5, 5), _SIGMA), dst=residual[i])
+    return Pictures(luma.reshape(-1, SIDE, SIDE), residual, clip.chroma.astype(np.float32))
+
+
+def log(value: float | np.floating[Any], floor: float = 0.01) -> float:
+    """Natural logarithm of `value` + `floor`."""
+    return math.log(max(float(value), 0.0) + floor)
+
+
+def kurtosis(x: npt.NDArray[np.floating]) -> float:
+    """Fourth moment over the squared variance; 3 for a normal."""
+    square = np.square(x - x.mean())
+    return float(np.square(square).mean() / (float(square.mean()) + 1e-4) ** 2) + 1e-3
+
+
+def skewness(x: npt.NDArray[np.floating]) -> float:
+    """Third moment over the deviation cubed."""
+    y = x - x.mean()
+    square = y * y
+    return float((square * y).mean() / (float(square.mean()) + 1e-4) ** 1.5)
+
+
+def correlation(a: npt.NDArray[np.floating], b: npt.NDArray[np.floating]) -> float:
+    """Pearson's, 0 where one is constant."""
+    x, y = a.ravel() - a.mean(), b.ravel() - b.mean()
+    return float(x @ y / (math.sqrt(float(x @ x) * float(y @ y)) + 1e-3))

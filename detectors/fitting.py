@@ -1,0 +1,123 @@
+"""Fitting: held-out scores first, from them calibration and bands, and only then the model on everything.
+
+In: a `Table` of features. Out: `Fitted`. Strengths are chosen inside each training part (nested), folds keep
+groups whole, weights make sources of one clip and of fourteen alike. Everything follows from the seed.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from detectors.cache import Table
+from detectors.dataset import Item
+from detectors.describe import BLOCKS
+from detectors.estimators import BlockFusion, Platt
+from detectors.metrics import auc
+from detectors.splits import folds, source_weights
+from detectors.variants import AUGMENTED, PLAIN, SOCIAL
+
+__all__ = ["GRID", "Recipe", "fit_fusion", "held_out", "labels_of", "platt_of", "thresholds"]
+
+Floats = npt.NDArray[np.float64]
+Report = Callable[[str, float], None]
+
+GRID: tuple[tuple[float, ...], ...] = ((0.01, 0.003, 0.01), (0.03, 0.01, 0.03), (0.1, 0.03, 0.1))
+"""Inverse penalties of the blocks among which each training part chooses."""
+
+_INNER = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What is fitted. `columns`: which features, all by default; `shares`: the blocks' weights."""
+
+    blocks: tuple[int, ...] = tuple(end for _, end in BLOCKS.values())
+    shares: tuple[float, ...] | None = None
+    grid: tuple[tuple[float, ...], ...] = GRID
+    variants: tuple[str, ...] = (PLAIN, AUGMENTED[0])
+
+
+def labels_of(items: Sequence[Item]) -> npt.NDArray[np.int64]:
+    """1 for AI, 0 for real `(n,)`."""
+    return np.array([int(i.label == "ai") for i in items], np.int64)
+
+
+def fit_fusion(table: Table, recipe: Recipe, strengths: tuple[float, ...]) -> BlockFusion:
+    """One fusion on all variants of the recipe."""
+    used = [v for v in recipe.variants if v in table.variants]
+    X = np.concatenate([table.of(v) for v in used])
+    y = np.tile(labels_of(table.items), len(used))
+    w = source_weights([i.label for i in table.items], [i.source for i in table.items])
+    model = BlockFusion(blocks=recipe.blocks, strengths=strengths, shares=recipe.shares)
+    return model.fit(X, y, sample_weight=np.tile(w, len(used)))
+
+
+def choose(table: Table, recipe: Recipe, seed: int) -> tuple[float, ...]:
+    """The strengths with the best AUC over plain and social clips in folds inside `table`."""
+    if len(recipe.grid) == 1:
+        return recipe.grid[0]
+    y, quality = labels_of(table.items), []
+    parts = folds(table.items, min(_INNER, len({i.group for i in table.items})), seed)
+    for strengths in recipe.grid:
+        out = {v: np.zeros(len(y)) for v in (PLAIN, SOCIAL)}
+        for train, test in parts:
+            model = fit_fusion(_take(table, train), recipe, strengths)
+            for variant, scores in out.items():
+                scores[test] = model.decision_function(table.of(variant)[test])
+        quality.append(np.mean([auc(y, s) for s in out.values()]))
+    return recipe.grid[int(np.argmax(quality))]
+
+
+def held_out(
+    table: Table,
+    recipe: Recipe,
+    *,
+    k: int = 5,
+    seed: int = 0,
+    score: Sequence[str] = (PLAIN, SOCIAL),
+    report: Report | None = None,
+) -> dict[str, Floats]:
+    """Scores `(n,)` of each variant, every clip by a model that saw neither its generator nor its source."""
+    out = {v: np.zeros(len(table.items)) for v in score}
+    for i, (train, test) in enumerate(folds(table.items, k, seed)):
+        if report is not None:
+            report(f"fold {i + 1} of {k}", i / k)
+        part = _take(table, train)
+        model = fit_fusion(part, recipe, choose(part, recipe, seed))
+        for variant, scores in out.items():
+            scores[test] = model.decision_function(table.of(variant)[test])
+    return out
+
+
+def platt_of(items: Sequence[Item], scores: dict[str, Floats]) -> Platt:
+    """The calibrator, from held-out scores of all variants given."""
+    x = np.concatenate(list(scores.values()))[:, None]
+    y = np.tile(labels_of(items), len(scores))
+    w = source_weights([i.label for i in items], [i.source for i in items])
+    return Platt().fit(x, y, sample_weight=np.tile(w, len(scores)))
+
+
+def thresholds(
+    items: Sequence[Item], scores: dict[str, Floats], *, alpha: float = 0.01, miss: float = 0.1
+) -> tuple[float, float]:
+    """(low, high) scores between which the detector is uncertain.
+
+    `high`: the conformal quantile (Vovk et al. 2005) that a new real clip, in its worst form, exceeds at a
+    rate of `alpha` at most, if it is like those held out; `low`: as many AI clips fall below in their best.
+    """
+    y = labels_of(items)
+    worst = np.max(np.stack(list(scores.values())), 0)
+    real = np.sort(worst[y == 0])
+    place = int(np.ceil((len(real) + 1) * (1 - alpha)))
+    high = float(real[min(place, len(real)) - 1])
+    ai = np.sort(worst[y == 1])
+    low = float(ai[max(int(np.floor((len(ai) + 1) * miss)) - 1, 0)])
+    return min(low, high), high
+
+
+def _take(table: Table, index: npt.NDArray[np.int64]) -> Table:
+    mask = np.zeros(len(table.items), bool)
+    mask[index] = True
+    return table.where(mask)

@@ -1,0 +1,103 @@
+"""Features: named, finite on anything, in one order, and moved by what they are named after."""
+
+import numpy as np
+import pytest
+
+from detectors.backbone import run_backbone, session
+from detectors.clip import SIDE, Canonical, canonical, read_squares
+from detectors.describe import BLOCKS, describe, names
+from detectors.features import FAMILIES, HAND, WORDS, family_of, hand_features
+from detectors.features.shared import pictures
+from detectors.features.trajectory import path
+from sorakit.errors import ModelError
+
+
+def clip_of(value: int, frames: int = 13) -> Canonical:
+    luma = np.full((frames, SIDE, SIDE), value, np.uint8)
+    return Canonical(luma, np.full((frames, 2, SIDE // 2, SIDE // 2), 128, np.uint8))
+
+
+def noise_clip(frames: int = 13) -> Canonical:
+    rng = np.random.default_rng(0)
+    luma = rng.integers(0, 256, (frames, SIDE, SIDE)).astype(np.uint8)
+    return Canonical(luma, rng.integers(0, 256, (frames, 2, SIDE // 2, SIDE // 2)).astype(np.uint8))
+
+
+@pytest.mark.parametrize("clip", [clip_of(0), clip_of(255), clip_of(90, 8), noise_clip(), noise_clip(1)])
+def test_every_number_is_finite_on_extremes(clip):
+    values = list(hand_features(clip).values())
+    assert np.isfinite(values).all()
+    assert np.abs(values).max() < 1e6
+
+
+def test_names_are_unique_and_in_known_families():
+    known = names()
+    assert len(set(known)) == len(known) == BLOCKS["late"][1]
+    assert {family_of(n) for n in known} == set(FAMILIES)
+    assert [family_of(n) == "network" for n in known] == [i >= BLOCKS["hand"][1] for i in range(len(known))]
+    assert all(WORDS.values())
+
+
+def test_each_family_gives_only_its_own_names(video):
+    shared = pictures(canonical(read_squares(video(1))))
+    for family in HAND:
+        found = family(shared)
+        assert len({family_of(n) for n in found}) == 1
+        assert found == family(shared)
+
+
+def test_noise_features_tell_renewed_noise_from_none(video):
+    noisy, clean = (hand_features(canonical(read_squares(video(2, noise=n, crf=8)))) for n in (12.0, 0.0))
+    assert noisy["noise_flat"] > clean["noise_flat"] + 0.3
+    assert noisy["noise_renews"] > clean["noise_renews"]
+    assert noisy["coherence_0_change"] > clean["coherence_0_change"]
+
+
+def test_blur_shows_in_spectrum_and_neighbours(video):
+    sharp, soft = (hand_features(canonical(read_squares(video(3, blur=b)))) for b in (0.0, 3.0))
+    assert sharp["neighbours_size"] > soft["neighbours_size"]
+    assert sharp["spectrum_ring12"] != soft["spectrum_ring12"]
+
+
+def test_a_still_picture_has_no_flow(moving_frames):
+    from detectors.clip import Squares  # noqa: PLC0415
+
+    frame = moving_frames(4, 1)[0]
+    still = hand_features(canonical(Squares((frame,) * 13, 0, 1.6, 1.6)))
+    assert still["flow_still"] > 0.99
+    assert still["flow_difference"] < -1.8
+
+
+def test_a_straight_path_has_no_turns():
+    line = path(np.outer(np.arange(13.0), np.ones(5)) + 1, "x")
+    assert line["path_x_turn"] == pytest.approx(0, abs=0.1)
+    assert line["path_x_detour"] == pytest.approx(0, abs=0.05)
+    wild = path(np.random.default_rng(0).normal(size=(13, 5)), "x")
+    assert wild["path_x_turn"] > 60
+
+
+def test_the_network_gives_maps_and_repeats_itself(video):
+    clip = canonical(read_squares(video(5)))
+    one, two = run_backbone(clip, 224, 3), run_backbone(clip, 224, 3)
+    assert one.top.shape == (5, 1280, 7, 7)
+    assert one.late.shape == (5, 112, 14, 14)
+    assert np.array_equal(one.top, two.top)
+
+
+def test_a_description_is_the_same_every_time(video):
+    clip = canonical(read_squares(video(6)))
+    assert np.array_equal(describe(clip).values, describe(clip).values)
+
+
+def test_a_changed_network_file_is_refused(tmp_path, monkeypatch):
+    from detectors import backbone  # noqa: PLC0415
+
+    changed = tmp_path / "net.onnx"
+    data = bytearray(backbone.FILE.read_bytes())
+    data[1000] ^= 1
+    changed.write_bytes(bytes(data))
+    monkeypatch.setattr(backbone, "FILE", changed)
+    session.cache_clear()
+    with pytest.raises(ModelError, match="SHA-256"):
+        session()
+    session.cache_clear()
