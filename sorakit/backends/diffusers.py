@@ -6,7 +6,7 @@ Importing this module does not import torch.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
 from inspect import signature
@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sorakit.backends.families import Asked, arguments, check_callable, default_of, rate
+from sorakit.backends.noise_mark import marked
 from sorakit.backends.pictures import digest_of, load_picture, to_rgb
 from sorakit.backends.placing import Offload, Quantise, device_of, place, quantisation, types_of
 from sorakit.backends.source import find_source, licence_of
@@ -24,6 +25,7 @@ from sorakit.backends.vetting import Index, is_model, part_class, read_index, ve
 from sorakit.errors import ModelError, UsageError
 from sorakit.generate import seeded
 from sorakit.types import Clip, Generation, Ingredient, Progress
+from sorakit.watermark.latent import SCHEME
 
 __all__ = ["ForeignModel", "load_foreign"]
 
@@ -60,11 +62,13 @@ class ForeignModel:
         guidance: float | None = None,
         negative_prompt: str | None = None,
         image: Path | npt.NDArray[np.uint8] | None = None,
+        latent_key: bytes | None = None,
         progress: Progress | None = None,
     ) -> Clip:
         """Make a clip; what is None is left to the pipeline. Equal arguments, equal frames on one device.
 
         `fps`: also told to models that take it. `image`: the first frame, a file or `uint8 (H, W, 3)`.
+        `latent_key`: a secret key to mark the starting noise with; its sizes stay the seed's.
         Raises `UsageError` for what this pipeline does not take, `ModelError` when it fails.
 
         >>> load_foreign("wan-folder").generate("a red cat", seed=1)  # doctest: +SKIP
@@ -75,12 +79,21 @@ class ForeignModel:
         asked = Asked(prompt, negative_prompt, picture, frames, height, width, steps, guidance, fps)
         given = arguments(self.pipe, asked)
         speed = rate(self.pipe, fps)
-        made = to_rgb(self._run(given, seed, progress))
+        with self._marking(latent_key, seed, prompt):
+            made = to_rgb(self._run(given, seed, progress))
         parameters = self._parameters(asked) | {"fps": speed, "frames": len(made)}
         parameters |= {"height": made.shape[1], "width": made.shape[2]}
+        parameters |= {} if latent_key is None else {"latent_mark": SCHEME}
         about = Generation(self.name, self.version, prompt or None, seed, self.licence, parameters)
         sources = (Ingredient(image, title="first picture"),) if isinstance(image, Path) else ()
         return Clip(made, Fraction(speed), about, sources)
+
+    def _marking(self, key: bytes | None, seed: int, prompt: str) -> AbstractContextManager[None]:
+        if key is None:
+            return nullcontext()
+        from sorakit.latent_mark import payload_for  # noqa: PLC0415 - loads torch
+
+        return marked(self.pipe, payload_for(key, seed, prompt), key, seed)
 
     def _run(self, given: dict[str, Any], seed: int, progress: Progress | None) -> Any:
         """The pipeline's frames, its errors turned into ours."""

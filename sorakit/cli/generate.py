@@ -55,7 +55,8 @@ def generate(
     quantise: Annotated[str, typer.Option(help="Save memory: `none`, `8bit`, `4bit` (diffusers).")] = "none",
     download: Annotated[bool, typer.Option("--download", help="Fetch a hub model that is not here.")] = False,
     latent_mark: Annotated[
-        bool, typer.Option(help="Mark the starting noise too, with the secret key (full-world-64).")
+        bool,
+        typer.Option(help="Mark the starting noise too, with the secret key (not one-object, full-world)."),
     ] = False,
     disclose_prompt: DisclosePrompt = False,
     labels: Labels = None,
@@ -99,9 +100,10 @@ def generate(
             own["latent_key"] = _latent_key() if latent_mark else None
             clip = _own(prompt, own, model, device, progress)
         else:
-            if last_image is not None or latent_mark:
-                raise UsageError("--last-image, --latent-mark: for models of sorakit only")
+            if last_image is not None:
+                raise UsageError("--last-image: for models of sorakit only")
             wanted = asked | foreign | {"image": image}
+            wanted["latent_key"] = _latent_key() if latent_mark else None
             clip = _foreign(prompt, wanted, model, loading | {"device": device}, progress)
         done = publish(
             clip,
