@@ -1,7 +1,8 @@
-"""Several worker processes that publish files side by side, and what they report, in one place.
+"""Several worker processes that work on files side by side, and what they report, in one place.
 
-In: orders (plain JSON). Out: an iterator of events `(number of the order, message)`, in the caller's thread.
-A worker that dies fails its file and is replaced; leaving the block early stops all as Ctrl-C would.
+In: orders (plain JSON) and the module that the workers run. Out: an iterator of events `(number of the order,
+message)`, in the caller's thread. A worker that dies fails its file and is replaced; leaving the block early
+stops all as Ctrl-C would.
 """
 
 import contextlib
@@ -11,25 +12,41 @@ import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, Any
 
 import sorakit
 
-__all__ = ["Crew"]
+__all__ = ["Crew", "Prepare"]
 
 _PATIENCE = 20.0
 """Seconds that a worker has to clean up after itself."""
 
 Event = tuple[int, dict[str, Any]]
 
+Prepare = Callable[[dict[str, Any]], AbstractContextManager[tuple[dict[str, Any] | None, dict[str, Any]]]]
+"""Makes an order ready in the thread of the worker that takes it: `(order, {})`, or `(None, answer)` where no
+worker is needed. The block is left when the order is answered. It must not raise."""
+
 
 class Crew:
-    """`jobs` workers; use as a context manager. `settings`: what `sorakit.config.Settings` takes, as JSON."""
+    """`jobs` workers; use as a context manager.
 
-    def __init__(self, jobs: int, settings: dict[str, Any]) -> None:
-        self._hello = json.dumps(settings).encode() + b"\n"
+    `hello`: JSON, the first line that each worker reads. `worker`: its module (`sorakit.batch.serving`).
+    """
+
+    def __init__(
+        self,
+        jobs: int,
+        hello: dict[str, Any],
+        *,
+        worker: str = "sorakit.batch.worker",
+        prepare: Prepare | None = None,
+    ) -> None:
+        self._hello = json.dumps(hello).encode() + b"\n"
+        self._worker, self._prepare = worker, prepare or _as_it_is
         self._orders: queue.Queue[tuple[int, dict[str, Any]] | None] = queue.Queue()
         self._events: queue.Queue[Event] = queue.Queue()
         self._running: set[subprocess.Popen[bytes]] = set()
@@ -84,11 +101,15 @@ class Crew:
         process: subprocess.Popen[bytes] | None = None
         while (job := self._orders.get()) is not None and not self._stopping:
             number, order = job
-            try:
-                process = self._alive(process)
-                self._ask(process, number, order)
-            except OSError as e:
-                self._events.put((number, {"failed": f"no worker process: {e}", "error": "OSError"}))
+            with self._prepare(order) as (ready, answer):
+                if ready is None:
+                    self._events.put((number, answer))
+                    continue
+                try:
+                    process = self._alive(process)
+                    self._ask(process, number, ready)
+                except OSError as e:
+                    self._events.put((number, {"failed": f"no worker process: {e}", "error": "OSError"}))
         if process is not None:
             _end(process)
 
@@ -103,8 +124,8 @@ class Crew:
             if self._stopping:
                 raise OSError("stopped")
             # Its own session: Ctrl-C in the terminal reaches this process alone, which then ends the workers.
-            process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "sorakit.batch.worker"],
+            process = subprocess.Popen(  # noqa: S603 - our own module, no shell
+                [sys.executable, "-P", "-m", self._worker],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env=os.environ | {"PYTHONPATH": path},
@@ -125,6 +146,11 @@ class Crew:
                 return
         code = process.wait()
         self._events.put((number, {"failed": f"the worker process ended (code {code})", "error": "Crash"}))
+
+
+@contextlib.contextmanager
+def _as_it_is(order: dict[str, Any]) -> Iterator[tuple[dict[str, Any] | None, dict[str, Any]]]:
+    yield order, {}
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

@@ -1,12 +1,14 @@
 """What was done, one JSON object a line, so that a run that was stopped goes on where it was.
 
-In: entries, each on the disk before the next step begins. Out: for an input's SHA-256, its output's name and
-the settings, what became of it. A line that a power cut tore is passed over. No absolute path stands in it.
+In: entries, each on the disk before the next step begins. Out: for an entry's key (in a batch an input's
+SHA-256, its output's name and the settings), what became of it. A line that a power cut tore is passed over.
+No absolute path stands in it.
 """
 
 import contextlib
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,15 +19,23 @@ __all__ = ["JOURNAL", "Journal"]
 JOURNAL = "sorakit-batch.jsonl"
 _MAX_LINE = 1 << 20
 
-Key = tuple[str, str, str]
-"""(input SHA-256, output's relative name, digest of the settings)."""
+Key = tuple[str, ...]
+"""The values of the fields that make an entry replace an earlier one."""
 
 
 class Journal:
-    """The journal in a folder, open for adding; use it as a context manager. Made on the first entry."""
+    """The journal in a folder, open for adding; use it as a context manager. Made on the first entry.
 
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / JOURNAL
+    `name`: of the file. `fields`: what the key of an entry is made of.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        name: str = JOURNAL,
+        fields: tuple[str, ...] = ("input_sha256", "output", "settings"),
+    ) -> None:
+        self._path, self._fields = folder / name, fields
         self._file: BinaryIO | None = None
         self._last: dict[Key, dict[str, Any]] = {}
         self._torn = False
@@ -38,7 +48,7 @@ class Journal:
                     self._torn = not line.endswith(b"\n")
                     with contextlib.suppress(ValueError, KeyError, TypeError):
                         entry = json.loads(line)
-                        self._last[_key(entry)] = entry
+                        self._last[self._key(entry)] = entry
         except FileNotFoundError:
             return
         except OSError as e:
@@ -54,8 +64,12 @@ class Journal:
             self._file.close()
 
     def last(self, key: Key) -> dict[str, Any] | None:
-        """The newest entry for this input, output and settings."""
+        """The newest entry with this key."""
         return self._last.get(key)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """The newest entry of each key."""
+        return iter(list(self._last.values()))
 
     def add(self, entry: dict[str, Any]) -> None:
         """Write one entry through to the disk. Raises `OutputError`."""
@@ -69,8 +83,7 @@ class Journal:
             os.fsync(self._file.fileno())
         except OSError as e:
             raise OutputError(f"cannot write {self._path}: {e.strerror}; check free space") from e
-        self._last[_key(entry)] = entry
+        self._last[self._key(entry)] = entry
 
-
-def _key(entry: dict[str, Any]) -> Key:
-    return str(entry["input_sha256"]), str(entry["output"]), str(entry["settings"])
+    def _key(self, entry: dict[str, Any]) -> Key:
+        return tuple(str(entry[field]) for field in self._fields)

@@ -14,7 +14,7 @@ from sorakit.errors import OutputError, UsageError
 from sorakit.place import check_output
 from sorakit.provenance.session import EMBEDS
 
-__all__ = ["VIDEOS", "Item", "check_place", "find"]
+__all__ = ["VIDEOS", "Item", "check_place", "find", "walk", "wanted"]
 
 VIDEOS = frozenset(
     f".{kind}"
@@ -43,7 +43,7 @@ def find(folder: Path, out: Path, pattern: str | None = None) -> list[Item]:
         raise OutputError(f"{out} is a file; name a folder to write into")
     if out.exists() and out.samefile(folder):
         raise UsageError(f"the output must be another folder than the input, got {folder} for both")
-    names = sorted(n for n in _walk(folder, out) if _wanted(n, pattern))
+    names = sorted(n for n in walk(folder, out) if wanted(n, pattern))
     taken = {n.casefold(): n for n in names if PurePosixPath(n).suffix.lower() in EMBEDS}
     outputs = {n: n for n in taken.values()}
     for name in names:
@@ -53,7 +53,8 @@ def find(folder: Path, out: Path, pattern: str | None = None) -> list[Item]:
     return [Item(n, outputs[n]) for n in names]
 
 
-def _walk(folder: Path, out: Path) -> Iterator[str]:
+def walk(folder: Path, out: Path) -> Iterator[str]:
+    """Relative names, with `/`, of the files below `folder`: none hidden, no link, nothing below `out`."""
     apart = out.resolve()
     for base, folders, files in os.walk(folder):
         here = Path(base)
@@ -64,7 +65,12 @@ def _walk(folder: Path, out: Path) -> Iterator[str]:
                 yield path.relative_to(folder).as_posix()
 
 
-def _wanted(name: str, pattern: str | None) -> bool:
+def wanted(name: str, pattern: str | None) -> bool:
+    """Whether a relative name is a video's by its suffix, or fits the pattern.
+
+    >>> wanted("day1/a.mov", None), wanted("day1/a.mov", "day2/*")
+    (True, False)
+    """
     if pattern is None:
         return PurePosixPath(name).suffix.lower() in VIDEOS
     return fnmatch.fnmatch(name, pattern) or fnmatch.fnmatch(PurePosixPath(name).name, pattern)

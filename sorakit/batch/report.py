@@ -20,7 +20,7 @@ from sorakit.errors import OutputError, SorakitError
 from sorakit.nb.card import environment
 from sorakit.nb.pictures import data_uri, jpeg, stills
 
-__all__ = ["REPORT", "render", "write_report"]
+__all__ = ["REPORT", "put", "render", "write_report"]
 
 REPORT = "sorakit-batch"
 MAX_STILLS = 300
@@ -37,8 +37,8 @@ WORDS = {
 
 def write_report(summary: dict[str, Any], folder: Path) -> None:
     """Write both. Raises `OutputError`."""
-    _put(folder / f"{REPORT}.json", json.dumps(summary, ensure_ascii=False, indent=1) + "\n")
-    _put(folder / f"{REPORT}.html", render(summary, folder))
+    put(folder / f"{REPORT}.json", json.dumps(summary, ensure_ascii=False, indent=1) + "\n")
+    put(folder / f"{REPORT}.html", render(summary, folder))
 
 
 def render(summary: dict[str, Any], folder: Path) -> str:
@@ -74,10 +74,11 @@ def _template() -> Template:
     return pages.get_template("report.html.j2")
 
 
-def _put(path: Path, text: str) -> None:
+def put(path: Path, content: str | bytes) -> None:
+    """Write a file whole or not at all, text in UTF-8. Raises `OutputError`."""
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        part.write_text(text, encoding="utf-8")
+        part.write_bytes(content.encode() if isinstance(content, str) else content)
         part.replace(path)
     except OSError as e:
         raise OutputError(f"cannot write {path}: {e.strerror}; check free space and permissions") from e

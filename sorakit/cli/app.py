@@ -23,6 +23,7 @@ from sorakit.cli import (
     keys,
     mark,
     registry,
+    scan,
     serve,
     train,
     trust,
@@ -44,6 +45,7 @@ app.command()(extend.extend)
 app.command()(mark.mark)
 app.command()(check.check)
 app.command()(detect.detect)
+app.command()(scan.scan)
 app.command()(explain.explain)
 app.command()(serve.serve)
 app.command("inspect-latent")(inspect_latent.inspect_latent)

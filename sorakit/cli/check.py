@@ -8,6 +8,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from sorakit.cli.asking import anchors
 from sorakit.cli.ingredients import ingredient_tree
 from sorakit.cli.ui import console, one_line, print_error, print_json, progress_bar
 from sorakit.nb.words import credential_words, mark_words, recovery_words
@@ -71,7 +72,6 @@ def check(
     from sorakit.check import check as check_file  # noqa: PLC0415 - keeps `--help` quick
     from sorakit.check import exit_code  # noqa: PLC0415
     from sorakit.config import Settings  # noqa: PLC0415
-    from sorakit.provenance.trust import load_trust  # noqa: PLC0415
     from sorakit.registry.address import parse_url  # noqa: PLC0415
 
     settings = Settings() if ocsp is None else Settings(ocsp=ocsp)
@@ -79,16 +79,13 @@ def check(
         raise typer.BadParameter("give one FILE, the init segment", param_hint="--fragment")
     for url in resolver or []:
         parse_url(url)
-    lists = [Path(t) for t in trust or [] if t != "dev"]
-    if len(lists) > 1:
-        raise typer.BadParameter("give one PEM file; put several anchors into it", param_hint="--trust")
-    anchors = load_trust(settings, extra=lists[0] if lists else None, dev="dev" in (trust or []))
+    trusted = anchors(settings, trust)
     verdicts = []
     for path in files:
         with progress_bar(f"checking {path.name}", quiet=json_out) as progress:
             verdict = check_file(
                 path,
-                trust=anchors,
+                trust=trusted,
                 settings=settings,
                 resolvers=resolver or (),
                 progress=progress,
