@@ -43,6 +43,7 @@ __all__ = [
     "payload_for",
     "read_clip_mark",
     "read_file_mark",
+    "read_keys",
 ]
 
 
@@ -128,10 +129,22 @@ def read_file_mark(
     pipe = load_pipeline(model)
     basis = basis_of(pipe)
     cells = basis.to_cells(noise_of(pipe, clip.frames, prompt=prompt, steps=info.steps))
+    return read_keys(cells, keys, prompt=prompt, seed=seed, weights=basis.weights)
+
+
+def read_keys(
+    cells: npt.NDArray[np.float32],
+    keys: Sequence[MarkKey],
+    *,
+    prompt: str,
+    seed: int | None,
+    weights: npt.NDArray[np.float64] | None = None,
+) -> FileMark:
+    """The best reading of noise `(T, H, W, D)` under any of `keys`; with `seed` the payload is known."""
     best = FileMark(LatentEvidence(), None)
     for key in keys:
         known = None if seed is None else payload_for(key.secret, seed, prompt)
-        found = read_noise(cells, key.secret, weights=basis.weights, expected=known, tried=len(keys))
+        found = read_noise(cells, key.secret, weights=weights, expected=known, tried=len(keys))
         if found.log10_p < best.evidence.log10_p:
             best = FileMark(found, key.id if found.found else None)
     return best

@@ -23,7 +23,7 @@ from sorakit.video.read import read_rgb
 __all__ = ["fit", "model_size", "read_small", "read_task"]
 
 _MOST_VALUES = 40 << 20
-"""Bytes of frames that a child may send."""
+"""Bytes of frames that a child sends where nothing else is said."""
 
 
 def model_size(height: int, width: int, usual: tuple[int, int], step: int = 8) -> tuple[int, int]:
@@ -60,12 +60,13 @@ def read_small(
     step: int = 8,
     fps: int = 12,
     max_frames: int | None = None,
+    max_values: int = _MOST_VALUES,
     settings: Settings | None = None,
 ) -> Clip:
     """Read the video or picture at `path`, as small as a model whose usual sides are `usual` works.
 
     `exact`: to just these sides, else to `model_size`. `max_frames`: stop after so many. Raises the guarded
-    reader's `InputError`s, and `LimitError` for more than 40 MiB of small frames.
+    reader's `InputError`s, and `LimitError` for more than `max_values` bytes of frames.
 
     The clip names the file as its parent.
 
@@ -76,7 +77,8 @@ def read_small(
     prescan(path, limits)
     request = {
         "path": str(path.absolute()), "usual": list(usual), "exact": exact, "step": step, "fps": fps,
-        "max_frames": max_frames, "max_pixels": limits.max_pixels, "max_duration": limits.max_duration,
+        "max_frames": max_frames, "max_values": max_values,
+        "max_pixels": limits.max_pixels, "max_duration": limits.max_duration,
     }  # fmt: skip
     answer = run_guarded(
         "sorakit.shrink:read_task", request, timeout=limits.check_seconds, memory_bytes=limits.memory_bytes
@@ -100,7 +102,7 @@ def read_task(request: dict[str, Any], _progress: Progress) -> dict[str, Any]:
         kept.append(fit(picture, *size))
         if len(kept) == request["max_frames"]:
             break
-        if len(kept) * kept[0].size > _MOST_VALUES:
+        if len(kept) * kept[0].size > request["max_values"]:
             raise LimitError(
                 f"{Path(request['path']).name} has more than {len(kept) - 1} frames at {float(rate):g} a "
                 "second, too many here; cut a shorter piece"

@@ -80,7 +80,7 @@ class ForeignModel:
         given = arguments(self.pipe, asked)
         speed = rate(self.pipe, fps)
         with self._marking(latent_key, seed, prompt):
-            made = to_rgb(self._run(given, seed, progress))
+            made = to_rgb(self.run(given, seed, progress))
         parameters = self._parameters(asked) | {"fps": speed, "frames": len(made)}
         parameters |= {"height": made.shape[1], "width": made.shape[2]}
         parameters |= {} if latent_key is None else {"latent_mark": SCHEME}
@@ -95,15 +95,15 @@ class ForeignModel:
 
         return marked(self.pipe, payload_for(key, seed, prompt), key, seed)
 
-    def _run(self, given: dict[str, Any], seed: int, progress: Progress | None) -> Any:
-        """The pipeline's frames, its errors turned into ours."""
+    def run(self, given: dict[str, Any], seed: int, progress: Progress | None) -> Any:
+        """The pipeline's own frames for arguments in its own words; its errors turned into ours."""
         import torch  # noqa: PLC0415 - heavy
 
         kind = type(self.pipe).__name__
         report = progress or (lambda step, share: None)
         report("sample", 0.0)
         try:
-            out = self.pipe(**given, **_reporting(self.pipe, report), generator=seeded(seed))
+            out = self.pipe(**_reporting(self.pipe, report) | given, generator=seeded(seed))
         except torch.OutOfMemoryError as error:
             raise ModelError(
                 f"{kind} needs more GPU memory than there is; ask for fewer or smaller frames, or use "

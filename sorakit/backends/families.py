@@ -10,7 +10,7 @@ from typing import Any
 
 from sorakit.errors import ModelError, UsageError
 
-__all__ = ["Asked", "arguments", "check_callable", "default_of", "rate"]
+__all__ = ["Asked", "arguments", "check_callable", "default_of", "needs_image", "rate"]
 
 _WORDS = {
     "prompt": ("prompt",),
@@ -118,6 +118,12 @@ def default_of(pipe: Any, word: str) -> Any:
     return None if value is Parameter.empty else value
 
 
+def needs_image(kind: Any) -> bool:
+    """Whether pipelines of this class start from a picture, whatever else they take."""
+    image = signature(kind.__call__).parameters.get("image")
+    return image is not None and (image.default is Parameter.empty or "ImageToVideo" in kind.__name__)
+
+
 def rate(pipe: Any, fps: int | None) -> int:
     """Frames a second to play at: as asked, as the model is told, or as its family is known to play."""
     name = type(pipe).__name__
@@ -187,9 +193,7 @@ def _check_inputs(kind: Any, asked: Asked) -> None:
     parameters = signature(kind.__call__).parameters
     if not asked.prompt and "prompt" in parameters and _name(kind, "image") is None:
         raise UsageError(f"{kind.__name__} needs a prompt, got an empty one")
-    image = parameters.get("image")
-    needs = image is not None and (image.default is Parameter.empty or "ImageToVideo" in kind.__name__)
-    if needs and asked.image is None:
+    if needs_image(kind) and asked.image is None:
         raise UsageError(f"{kind.__name__} starts from a picture; give `image` (--image FILE)")
     if not asked.negative_prompt:
         return

@@ -17,7 +17,7 @@ from sorakit.cli.publishing import (
     show_published,
     signing_settings,
 )
-from sorakit.cli.ui import progress_bar
+from sorakit.cli.ui import console, progress_bar
 from sorakit.errors import UsageError
 from sorakit.model_info import model_folder
 from sorakit.types import Clip, Progress
@@ -142,7 +142,13 @@ def _foreign(
     from sorakit.backends import load_foreign  # noqa: PLC0415
 
     progress("load", 0.0)
-    return load_foreign(model, **loading).generate(prompt, progress=progress, **asked)
+    loaded = load_foreign(model, **loading)
+    if asked["latent_key"] is not None:
+        from sorakit.backends.noise_read import why_not_read  # noqa: PLC0415 - loads torch
+
+        if reason := why_not_read(loaded.pipe):
+            console.print(f"note: the mark in the noise is made, but not read back: {reason}", markup=False)
+    return loaded.generate(prompt, progress=progress, **asked)
 
 
 def _only_foreign(options: dict[str, Any]) -> None:

@@ -15,6 +15,8 @@ from urllib.parse import unquote
 import pytest
 from PIL import Image
 
+from sorakit.watermark.keyring import new_key
+
 KIT = (sys.executable, "-P", "-c", "from sorakit.cli import main; main()")
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -49,6 +51,22 @@ def test_a_foreign_model_publishes(family: Callable[[str], Path], kit: Run, way:
     assert (said["seed"], said["parameters"]["width"]) == ("5", 48)
     assert verdict.evidence.watermark.payload == told["payload"]
     assert verdict.evidence.sha256 == told["sha256"]
+
+
+@pytest.mark.slow
+def test_the_noise_is_marked_and_read(family: Callable[[str], Path], kit: Run, way: Any) -> None:
+    key = new_key(way.settings.keys_dir)
+    options = ("--frames", 17, "--height", 32, "--width", 48, "--steps", 2, "--seed", 5, "--latent-mark")
+    done = kit("generate", "a red circle", "-o", "a.mp4", "--model", family("wan"), *options, "--json")
+    assert done.returncode == 0, done.stderr
+    assert "not read back" not in done.stderr
+    given = ("--prompt", "a red circle", "--seed", 5, "--steps", 2, "--height", 32, "--width", 48)
+    read = kit("inspect-latent", "a.mp4", "--model", family("wan"), *given, "--json")
+    assert read.returncode == 0, read.stderr
+    said = json.loads(read.stdout)
+    assert said["algorithm"] == "io.github.sorakit.latent.1"
+    assert said["found"] is (said["log10_p"] <= -9)
+    assert key.secret.hex() not in done.stdout + done.stderr + read.stdout + read.stderr
 
 
 @pytest.mark.slow
