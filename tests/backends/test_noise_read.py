@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import DDPMScheduler, UniPCMultistepScheduler
+from typer.testing import CliRunner
 
 from sorakit.backends import load_foreign
 from sorakit.backends.encoding import FAMILIES, clean_latents, normalise, pack, unpack
@@ -19,6 +20,7 @@ from sorakit.backends.families import Asked, arguments
 from sorakit.backends.noise_mark import marked
 from sorakit.backends.noise_read import noise_of_latents, read_foreign_mark, why_not_read
 from sorakit.backends.pictures import load_picture
+from sorakit.cli.app import app
 from sorakit.errors import UsageError
 from sorakit.types import Rgb
 from sorakit.watermark.keyring import new_key
@@ -146,6 +148,45 @@ def test_what_is_not_read_is_named(family: Family, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="DDPMScheduler"):
         read_foreign_mark(tmp_path / "none.mp4", model, [])
     assert "not known" in (why_not_read(object.__new__(type("OtherPipeline", (), {}))) or "")
+
+
+def test_replaced_latents_show_where(family: Family) -> None:
+    model, given = loaded(family("latte")), {"output_type": "latent"}
+    with marked(model.pipe, PAYLOAD, KEY, SEED):
+        made = model.run(call(model, "latte") | given, SEED, None)
+    other = model.run(call(model, "latte") | given, SEED + 1, None)
+    made[:, :, 5:] = other[:, :, 5:]  # (1, C, T, h, w)
+    found = read_noise(noise_of_latents(model, made, call(model, "latte", guidance=1.0)), KEY)
+    assert found.payload == f"{PAYLOAD:016x}"
+    assert found.frames[:5].min() > 4 > found.frames[5:].max()
+
+
+def test_half_precision_is_marked_and_read(family: Family) -> None:
+    model = load_foreign(family("wan"), dtype="bfloat16")
+    with marked(model.pipe, PAYLOAD, KEY, SEED):
+        made = model.run(call(model, "wan") | {"output_type": "latent"}, SEED, None)
+    cells = noise_of_latents(model, made, call(model, "wan", guidance=1.0))
+    assert read_noise(cells, KEY).payload == f"{PAYLOAD:016x}"
+
+
+def test_the_command_says_what_is_not_read(family: Family, way: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SORAKIT_HOME", str(way.settings.home))
+    new_key(way.settings.keys_dir)
+    folder, file = str(family("latte")), str(way.out / "a.mp4")
+    size = ["--frames", "8", "--height", "32", "--width", "32", "--steps", "2"]
+    run = CliRunner().invoke(
+        app, ["generate", "a red circle", "-o", file, "--model", folder, *size, "--latent-mark"]
+    )
+    assert run.exit_code == 0, run.output
+    assert "not read back: DDIMScheduler clips what it predicts" in run.stderr
+    for options, says in (
+        (["--model", folder], "DDIMScheduler clips"),
+        (["--model", folder, "--height", "32"], "go together"),
+        (["--steps", "4"], "for models of diffusers only"),
+    ):
+        run = CliRunner().invoke(app, ["inspect-latent", file, *options])
+        assert run.exit_code != 0
+        assert says in str(run.exception) + run.stderr
 
 
 @pytest.mark.parametrize("name", ["wan", "wan-from-picture"])
