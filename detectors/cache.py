@@ -18,7 +18,7 @@ from detectors.describe import VERSION, describe, names
 from detectors.variants import make_variant
 from sorakit.errors import InputError
 
-__all__ = ["Table", "gather"]
+__all__ = ["Table", "gather", "path_of"]
 
 Report = Callable[[str, float], None]
 
@@ -72,8 +72,13 @@ def gather(
     return Table(kept, tuple(variants), values[whole], failed)
 
 
+def path_of(cache: Path, sha256: str, variant: str) -> Path:
+    """Where the features of a clip in a variant lie."""
+    return cache / f"{sha256[:32]}.{variant}.v{VERSION}.npz"
+
+
 def _one(item: Item, variant: str, cache: Path, width: int) -> npt.NDArray[np.float32]:
-    path = cache / f"{item.sha256[:32]}.{variant}.v{VERSION}.npz"
+    path = path_of(cache, item.sha256, variant)
     try:
         with np.load(path) as file:
             known: npt.NDArray[np.float32] = file["values"]

@@ -91,6 +91,8 @@ def text_of(card: dict[str, Any], items: Sequence[Item]) -> str:
         "",
         *_table(card),
         "",
+        *_more(card),
+        "",
         "## Data",
         "",
         f"{sum(ai.values())} generated clips of {len(ai)} generators: {_list(ai)}.",
@@ -126,13 +128,45 @@ def _table(card: dict[str, Any]) -> list[str]:
         for probe in ("codec_only", "fps_only"):
             rows.append(
                 f"| {title} | | {probe.replace('_', ' ')} | {_cell(part[probe]['auc'])} | "
-                f"{part[probe]['auc_rate_matched']:.3f} | | | | |"
+                f"{_number(part[probe]['auc_rate_matched'])} | | | | |"
             )
     return rows
 
 
+def _more(card: dict[str, Any]) -> list[str]:
+    """Bands, pairs and the hint's hit rate in sentences."""
+    lines = []
+    for key, title in (("held_out", "Held-out folds"), ("final", "Final set")):
+        part = card.get(key)
+        if not part:
+            continue
+        changes, bands = part["band_changes"], part["plain"]["bands"]
+        pairs = f"pairs of one page {_number(part['plain']['pairs'])}, "
+        lines.append(
+            f"- {title}: {pairs}band changes by a re-encode {changes['share']:.1%} (n = {changes['n']}), "
+            f"between the ends {changes['between_ends']}. Bands: {_band_words(bands)}."
+        )
+    if card.get("note"):
+        lines.append(f"- {card['note']}")
+    return lines
+
+
+def _band_words(bands: dict[str, dict[str, float]]) -> str:
+    kinds = (("ai", "generated"), ("real", "real"))
+    return "; ".join(
+        f"{word} " + ", ".join(f"{name} {share:.0%}" for name, share in bands[kind].items())
+        for kind, word in kinds
+    )
+
+
 def _cell(e: dict[str, Any]) -> str:
+    if e["value"] is None:
+        return "none"
     return f"{e['value']:.3f} ({e['ci'][0]:.3f}–{e['ci'][1]:.3f})"
+
+
+def _number(value: float | None) -> str:
+    return "none" if value is None else f"{value:.3f}"
 
 
 def _list(count: Counter[str]) -> str:

@@ -71,7 +71,7 @@ def figures(
             "auc_codec_matched": with_interval(lambda i, s=s: matched_auc(y[i], s[i], codecs[i])),
             "auc_without_gif": with_interval(lambda i, s=s: auc(y[i[~gif[i]]], s[i[~gif[i]]])),
             "tpr_at_1_percent": with_interval(lambda i, s=s: tpr_at_fpr(y[i], s[i])),
-            "pairs": round(pair_share(y, s, list(pages)), 4),
+            "pairs": _known(pair_share(y, s, list(pages))),
             "pages": int(sum(bool(k) for k in set(pages))),
             "calibration_error": round(calibration_error(y, _balanced(p, y)), 4),
             "false_alarms": _false_alarms(y, s, bundle["high"]),
@@ -82,7 +82,7 @@ def figures(
     for name, s in probe_scores(items).items():
         out[name] = {
             "auc": with_interval(lambda i, s=s: auc(y[i], s[i])),
-            "auc_rate_matched": round(matched_auc(y, s, rates), 4),
+            "auc_rate_matched": _known(matched_auc(y, s, rates)),
         }
     return out
 
@@ -100,7 +100,7 @@ def by_generator(items: Sequence[Item], scores: Floats, high: float) -> list[dic
             {
                 "generator": source,
                 "n": len(own),
-                "auc": round(auc(mark, both), 4),
+                "auc": _known(auc(mark, both)),
                 "likely_ai": round(float((own > high).mean()), 4),
             }
         )
@@ -115,8 +115,13 @@ def _pages(items: Sequence[Item]) -> list[str]:
     return [i.page if i.page and {"ai", "real"} <= seen[i.page] else "" for i in items]
 
 
+def _known(value: float) -> float | None:
+    """A number for JSON, which has no NaN."""
+    return None if np.isnan(value) else round(value, 4)
+
+
 def _plain(e: Estimate) -> dict[str, Any]:
-    return {"value": round(e.value, 4), "ci": [round(e.low, 4), round(e.high, 4)], "n": e.n}
+    return {"value": _known(e.value), "ci": [_known(e.low), _known(e.high)], "n": e.n}
 
 
 def _balanced(p: Floats, y: npt.NDArray[np.int64]) -> Floats:

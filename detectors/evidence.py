@@ -65,8 +65,8 @@ class Judge:
         return "uncertain" if score > self._b["low"] else "abstain"
 
     def close(self, score: float) -> bool:
-        """Whether a re-encode could move the score over the upper threshold."""
-        return bool(abs(score - self._b["high"]) < self._b["margin"])
+        """Whether a re-encode could take the score out of the upper band."""
+        return bool(0 < score - self._b["high"] < self._b["margin"])
 
     def chance(self, score: float, prior: float) -> float:
         """Probability at a prior; kept off 0 and 1, which no classifier knows."""

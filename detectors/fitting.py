@@ -16,14 +16,14 @@ from detectors.describe import BLOCKS
 from detectors.estimators import BlockFusion, Platt
 from detectors.metrics import auc
 from detectors.splits import folds, source_weights
-from detectors.variants import AUGMENTED, PLAIN, SOCIAL
+from detectors.variants import LATER, PLAIN, SOCIAL
 
 __all__ = ["GRID", "Recipe", "fit_fusion", "held_out", "labels_of", "platt_of", "thresholds"]
 
 Floats = npt.NDArray[np.float64]
 Report = Callable[[str, float], None]
 
-GRID: tuple[tuple[float, ...], ...] = ((0.01, 0.003, 0.01), (0.03, 0.01, 0.03), (0.1, 0.03, 0.1))
+GRID: tuple[tuple[float, ...], ...] = ((0.03, 0.01, 0.03), (0.1, 0.03, 0.1), (0.3, 0.1, 0.3))
 """Inverse penalties of the blocks among which each training part chooses."""
 
 _INNER = 3
@@ -31,12 +31,12 @@ _INNER = 3
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What is fitted. `columns`: which features, all by default; `shares`: the blocks' weights."""
+    """What is fitted: blocks and their shares, penalties to choose from, variants and what each weighs."""
 
     blocks: tuple[int, ...] = tuple(end for _, end in BLOCKS.values())
     shares: tuple[float, ...] | None = None
     grid: tuple[tuple[float, ...], ...] = GRID
-    variants: tuple[str, ...] = (PLAIN, AUGMENTED[0])
+    variants: tuple[tuple[str, float], ...] = ((PLAIN, 1.0), (LATER, 1.0))
 
 
 def labels_of(items: Sequence[Item]) -> npt.NDArray[np.int64]:
@@ -46,12 +46,12 @@ def labels_of(items: Sequence[Item]) -> npt.NDArray[np.int64]:
 
 def fit_fusion(table: Table, recipe: Recipe, strengths: tuple[float, ...]) -> BlockFusion:
     """One fusion on all variants of the recipe."""
-    used = [v for v in recipe.variants if v in table.variants]
-    X = np.concatenate([table.of(v) for v in used])
-    y = np.tile(labels_of(table.items), len(used))
+    X = np.concatenate([table.of(v) for v, _ in recipe.variants])
+    y = np.tile(labels_of(table.items), len(recipe.variants))
     w = source_weights([i.label for i in table.items], [i.source for i in table.items])
+    weight = np.concatenate([w * share for _, share in recipe.variants])
     model = BlockFusion(blocks=recipe.blocks, strengths=strengths, shares=recipe.shares)
-    return model.fit(X, y, sample_weight=np.tile(w, len(used)))
+    return model.fit(X, y, sample_weight=weight / weight.mean())
 
 
 def choose(table: Table, recipe: Recipe, seed: int) -> tuple[float, ...]:
@@ -100,7 +100,7 @@ def platt_of(items: Sequence[Item], scores: dict[str, Floats]) -> Platt:
 
 
 def thresholds(
-    items: Sequence[Item], scores: dict[str, Floats], *, alpha: float = 0.01, miss: float = 0.1
+    items: Sequence[Item], scores: dict[str, Floats], *, alpha: float = 0.01, miss: float = 0.05
 ) -> tuple[float, float]:
     """(low, high) scores between which the detector is uncertain.
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression
 
+from detectors.baselines import yardsticks
 from detectors.dataset import Item
 from detectors.estimators import ClippedScaler
 from detectors.metrics import auc
@@ -24,7 +25,8 @@ __all__ = ["CodecOnly", "FpsOnly", "container_facts", "probe_scores"]
 Floats = npt.NDArray[np.float64]
 
 _CODECS = ("h264", "gif", "hevc", "vp9", "vp8", "mpeg4")
-_CONTAINERS = ("mp4", "gif", "webm", "avi", "mov")
+_CONTAINERS = ("gif", "avi")
+"""Those that a manifest and a parser call alike."""
 
 
 def container_facts(facts: dict[str, str], size: int) -> Floats:
@@ -42,7 +44,7 @@ def container_facts(facts: dict[str, str], size: int) -> Floats:
         math.log(8 * max(size, 1) / seconds),
     ]
     numbers += [float(facts.get("codec") == c) for c in _CODECS]
-    numbers += [float(facts.get("container") == c) for c in _CONTAINERS]
+    numbers += [float(facts.get("container", "").split(",")[0] == c) for c in _CONTAINERS]
     return np.array(numbers)
 
 
@@ -65,33 +67,35 @@ def probe_scores(items: Sequence[Item], k: int = 5, seed: int = 0) -> dict[str, 
 
 
 class FpsOnly:
-    """A rule on the frame rate alone: a yardstick, never a judgement."""
+    """The frame rate alone: a yardstick, never a judgement."""
 
     name = "fps-only@1"
 
     def detect(self, path: Path) -> DetectorEvidence:
-        """Score by rate alone: 8 a second and fewer look generated, 24 and more recorded; always abstains."""
+        """Score by rate alone; always abstains."""
         rate = float(probe(path).fps)
-        chance = 1 / (1 + math.exp(3 * math.log(max(rate, 0.1) / 14)))
-        return _shortcut(chance, self.name, f"frame rate {rate:g} alone")
+        return _shortcut(
+            "fps", np.array([[math.log(max(rate, 0.1))]]), self.name, f"frame rate {rate:g} alone"
+        )
 
 
 class CodecOnly:
-    """A rule on bits a pixel and frame rate: a yardstick, never a judgement."""
+    """Container metadata alone: a yardstick, never a judgement."""
 
     name = "codec-only@1"
 
     def detect(self, path: Path) -> DetectorEvidence:
-        """Score by rate, size and bit rate alone; always abstains."""
+        """Score by rate, size, length, bit rate, codec and container; always abstains."""
         info = probe(path)
         g = info.geometry
         facts = {"fps": str(float(info.fps)), "width": str(g.width), "height": str(g.height)}
         facts |= {"duration": str(info.duration), "codec": info.codec, "container": info.container}
-        x = container_facts(facts, path.stat().st_size)
-        logit = -2.0 * (x[0] - math.log(14)) - 0.8 * (x[3] - math.log(2.5)) + 0.3 * (x[4] - math.log(0.2))
-        return _shortcut(1 / (1 + math.exp(-logit)), self.name, "container metadata alone")
+        x = container_facts(facts, path.stat().st_size)[None]
+        return _shortcut("codec", x, self.name, "container metadata alone")
 
 
-def _shortcut(chance: float, name: str, what: str) -> DetectorEvidence:
+def _shortcut(key: str, x: Floats, name: str, what: str) -> DetectorEvidence:
+    fitted = yardsticks()[key]
+    chance = float(fitted["platt"].predict_proba(fitted["model"].decision_function(x)[:, None])[0, 1])
     reason = f"a shortcut probe: this is what {what} says, without looking at the picture"
     return DetectorEvidence(round(chance, 4), "abstain", name, reasons=[reason], prior=0.5)

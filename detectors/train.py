@@ -58,7 +58,7 @@ def train(
     tell: Report = report or (lambda _step, _share: None)
     recipe = Recipe()
     items = [i for i in read_dataset(data) if i.label != "cg"]
-    wanted = tuple(dict.fromkeys((*recipe.variants, SOCIAL)))
+    wanted = (*(v for v, _ in recipe.variants), SOCIAL)
     table = gather(items, wanted, cache, lambda step, share: tell(step, 0.8 * share))
     final = final_set(table.items)
     used = table.where(~final) if keep_final_out else table

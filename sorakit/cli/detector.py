@@ -183,7 +183,7 @@ def _figures(found: dict[str, Any], title: str) -> Table:
         table.add_row(name, *row, *(_cell(p[key]) for p in probes))
     table.add_row("AUC, codecs matched", *(_cell(found[f]["auc_codec_matched"]) for f in ("plain", "social")))
     table.add_row("TPR at 1 % FPR", *(_cell(found[f]["tpr_at_1_percent"]) for f in ("plain", "social")))
-    table.add_row("pairs of one page", *(f"{found[f]['pairs']:.3f}" for f in ("plain", "social")))
+    table.add_row("pairs of one page", *(_cell(found[f]["pairs"]) for f in ("plain", "social")))
     table.add_row("calibration error", *(f"{found[f]['calibration_error']:.3f}" for f in ("plain", "social")))
     alarms = [found[f]["false_alarms"] for f in ("plain", "social")]
     cells = (f"{a['hits']} of {a['n']}, limit {a['upper_95']:.3f}" for a in alarms)
@@ -192,6 +192,8 @@ def _figures(found: dict[str, Any], title: str) -> Table:
 
 
 def _cell(value: Any) -> str:
+    if value is None or (isinstance(value, dict) and value["value"] is None):
+        return "none"
     if isinstance(value, dict):
         return f"{value['value']:.3f} ({value['ci'][0]:.3f}–{value['ci'][1]:.3f})"
     return f"{value:.3f}"
