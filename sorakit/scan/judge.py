@@ -12,14 +12,12 @@ from typing import Any
 
 from sorakit.check import check
 from sorakit.config import Settings
-from sorakit.errors import SorakitError
 from sorakit.provenance.trust import Trust
+from sorakit.scan.pictures import pictures
 from sorakit.types import Progress, Verdict
-from sorakit.video.guard import run_guarded
 
 __all__ = ["Judge"]
 
-_HEIGHT = 90
 _MAX_VERDICT = 256 << 10
 """Bytes of JSON; a hostile credential may hold megabytes."""
 _MAX_LIST, _MAX_TEXT = 50, 1000
@@ -39,23 +37,10 @@ class Judge:
         verdict = check(
             path, trust=self._trust, settings=self._settings, resolvers=self._resolvers, progress=progress
         )
-        said = _nameless(verdict, path)
-        return {"verdict": _bounded(said), "pictures": self._pictures(path, verdict)}
-
-    def _pictures(self, path: Path, verdict: Verdict) -> list[str]:
-        if not self._stills or verdict.evidence.error is not None:
-            return []
-        limits = self._settings.limits
-        try:
-            answer = run_guarded(
-                "sorakit.nb.pictures:stills_task",
-                {"path": str(path.absolute()), "n": self._stills, "height": _HEIGHT},
-                timeout=limits.check_seconds,
-                memory_bytes=limits.memory_bytes,
-            )
-        except SorakitError:  # a report without its picture is still a report
-            return []
-        return [str(picture) for picture in answer["stills"]]
+        said, seen = _nameless(verdict, path), verdict.evidence
+        heatmap = seen.detector.heatmap if seen.detector else None
+        n = self._stills if seen.error is None else 0
+        return {"verdict": _bounded(said), "pictures": pictures(path, n, heatmap, self._settings.limits)}
 
 
 def _nameless(verdict: Verdict, path: Path) -> dict[str, Any]:

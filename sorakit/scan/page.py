@@ -74,7 +74,8 @@ def render(rows: list[Row], summary: dict[str, Any], stills: Path, links: dict[s
     for n, row in enumerate(shown):
         pictures = _stills(stills, row) if budget > 0 else []
         budget -= bool(pictures)
-        lines.append(_line(n, row, pictures, links.get(row.file)))
+        heat = _heat(stills, row) if pictures else None
+        lines.append(_line(n, row, pictures, heat, links.get(row.file)))
     counts = Counter(kind for line in lines for kind in line["kinds"])
     shows = [(k, words, len(lines) if k == "all" else counts[k]) for k, words in SHOWS.items()]
     decisions = Counter(BADGES[Decision(r.decision)].title for r in ordered)
@@ -84,7 +85,7 @@ def render(rows: list[Row], summary: dict[str, Any], stills: Path, links: dict[s
         .get_template("report.html.j2")
         .render(
             lines=lines,
-            shows=[s for s in shows if s[2] or s[0] == "all"],
+            shows=shows,
             decisions=decisions,
             choices=[(str(d), BADGES[d].title) for d in _ORDER if BADGES[d].title in decisions],
             summary=summary,
@@ -97,7 +98,7 @@ def render(rows: list[Row], summary: dict[str, Any], stills: Path, links: dict[s
     )
 
 
-def _line(n: int, row: Row, pictures: list[str], link: str | None) -> dict[str, Any]:
+def _line(n: int, row: Row, pictures: list[str], heat: str | None, link: str | None) -> dict[str, Any]:
     verdict = row.verdict()
     kinds = list(_KINDS.get(verdict.decision, ()))
     kinds += ["review"] if needs_review(row) else []
@@ -117,7 +118,7 @@ def _line(n: int, row: Row, pictures: list[str], link: str | None) -> dict[str, 
         "duplicate_of": row.duplicate_of,
         "reasons": [r[:_MAX_TEXT] for r in verdict.reasons],
         "facts": _facts(row, verdict),
-        "heat": _heat(detector),
+        "heat": heat,
         "segments": _segments(detector),
     }
 
@@ -157,12 +158,6 @@ def _opinion(d: DetectorEvidence | None) -> list[tuple[str, str]]:
     ]
 
 
-def _heat(d: DetectorEvidence | None) -> list[list[int]]:
-    """Shades 0 to 10 of at most 32 × 32 cells."""
-    rows = (d.heatmap or []) if d else []
-    return [[min(10, max(0, round(10 * v))) for v in row[:32]] for row in rows[:32]]
-
-
 def _segments(d: DetectorEvidence | None) -> list[dict[str, Any]]:
     """Where in time the detector saw what."""
     found = []
@@ -181,6 +176,11 @@ def _stills(folder: Path, row: Row) -> list[str]:
             break
         found.append(data_uri(path.read_bytes()))
     return found
+
+
+def _heat(folder: Path, row: Row) -> str | None:
+    path = folder / f"{row.key}-heat.jpg"
+    return data_uri(path.read_bytes()) if path.is_file() else None
 
 
 def _score(row: Row) -> float:

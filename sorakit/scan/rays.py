@@ -17,11 +17,26 @@ from sorakit.scan.source import Entry, Folder, Remote, open_source
 __all__ = ["RayEngine"]
 
 
+_PROXIES = ("http_proxy", "HTTP_PROXY", "no_proxy", "NO_PROXY")
+_NOWHERE = {"http_proxy": "http://127.0.0.1:9", "no_proxy": "127.0.0.1,localhost"}
+"""Ray's head process asks the cloud's metadata service where it runs, whatever its options say: with this it
+finds nobody. Tasks get the user's own proxies back."""
+
+
 def _judge_one(
-    text: str, order: dict[str, Any], hello: dict[str, Any], claims: Any, max_bytes: int
+    text: str,
+    order: dict[str, Any],
+    hello: dict[str, Any],
+    claims: Any,
+    *,
+    max_bytes: int,
+    proxies: dict[str, str] | None,
 ) -> dict[str, Any]:
-    """What runs on a node."""
+    """What runs on a node. `proxies`: the user's, where the cluster was started here; None elsewhere."""
     import ray  # noqa: PLC0415
+
+    if proxies is not None:
+        _set(proxies)
 
     def claim(key: str) -> bool:
         return bool(ray.get(claims.claim.remote(key)))
@@ -49,8 +64,7 @@ class RayEngine:
         self._text = str(source.path.absolute()) if isinstance(source, Folder) else text
         self._ray, self._hello, self._max_bytes = ray, hello, max_bytes
         self._started = not ray.is_initialized()
-        if self._started:
-            _start(ray, jobs)
+        self._proxies = _start(ray, jobs) if self._started else None
         self._claims: Any = ray.remote(num_cpus=0)(Claims).remote(known)
         self._task: Any = ray.remote(num_cpus=1, max_retries=1)(_judge_one)
         self._running: dict[Any, int] = {}
@@ -69,7 +83,8 @@ class RayEngine:
 
     def give(self, number: int, order: dict[str, Any]) -> None:
         """Hand over one order."""
-        task = self._task.remote(self._text, order, self._hello, self._claims, self._max_bytes)
+        more = {"max_bytes": self._max_bytes, "proxies": self._proxies}
+        task = self._task.remote(self._text, order, self._hello, self._claims, **more)
         self._running[task] = number
 
     def events(self, *, until: int = 0) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -84,13 +99,26 @@ class RayEngine:
                 yield number, {"failed": f"the cluster gave up on it: {text}", "error": type(e).__name__}
 
 
-def _start(ray: Any, jobs: int) -> None:
-    """Join the cluster of `RAY_ADDRESS`, or start one of this machine's."""
+def _start(ray: Any, jobs: int) -> dict[str, str] | None:
+    """Join the cluster of `RAY_ADDRESS` (None), or start one of this machine's; then the user's proxies."""
     quiet: dict[str, Any] = {"configure_logging": False, "log_to_driver": False}
-    if not os.environ.get("RAY_ADDRESS"):
+    own = not os.environ.get("RAY_ADDRESS")
+    before = {name: os.environ[name] for name in _PROXIES if name in os.environ}
+    if own:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         quiet |= {"num_cpus": jobs, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+        _set(_NOWHERE)
     try:
         ray.init(**quiet)
     except (ConnectionError, RuntimeError, ValueError) as e:
         raise UsageError(f"no Ray cluster: {' '.join(str(e).split())[:300]}; look at RAY_ADDRESS") from e
+    finally:
+        if own:
+            _set(before)
+    return before if own else None
+
+
+def _set(proxies: dict[str, str]) -> None:
+    for name in _PROXIES:
+        os.environ.pop(name, None)
+    os.environ.update(proxies)

@@ -6,7 +6,6 @@ again; the same bytes are judged once. A bad file is reported with its reason an
 """
 
 import base64
-import binascii
 import shutil
 import time
 from collections import Counter
@@ -204,15 +203,15 @@ class _Run:
             else:
                 self._settle(i, facts)
 
-    def _keep(self, key: str, pictures: list[str]) -> None:
+    def _keep(self, key: str, pictures: dict[str, Any]) -> None:
         """Stills go to the disk before the journal says that the file is done."""
         folder = self._order.out / STILLS
         try:
             folder.mkdir(exist_ok=True)
-            for n, picture in enumerate(pictures):
+            for n, picture in enumerate(pictures["stills"]):
                 (folder / f"{key}-{n}.jpg").write_bytes(base64.b64decode(picture))
-        except binascii.Error:  # the worker's own, never in truth
-            return
+            if pictures["heat"]:
+                (folder / f"{key}-heat.jpg").write_bytes(base64.b64decode(pictures["heat"]))
         except OSError as e:
             raise OutputError(f"cannot write into {folder}: {e.strerror}; check free space") from e
 

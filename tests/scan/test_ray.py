@@ -37,7 +37,7 @@ def test_a_cluster_gives_the_same_rows(way: Any, file_factory: Callable[..., Pat
         command = [*KIT, "scan", str(base), "-o", str(way.tmp / engine), "--engine", engine]
         command += ["--jobs", "2", "--stills", "1", "--json"]
         done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=280, check=False)
-        assert done.returncode == 1, done.stderr
+        assert done.returncode == 1 and done.stdout, done.stderr
         summaries.append(json.loads(done.stdout))
     assert summaries[0]["counts"] == summaries[1]["counts"]
     assert rows(way.tmp / "local") == rows(way.tmp / "ray")
