@@ -66,7 +66,8 @@ class RayEngine:
         self._started = not ray.is_initialized()
         self._proxies = _start(ray, jobs) if self._started else None
         self._claims: Any = ray.remote(num_cpus=0)(Claims).remote(known)
-        self._task: Any = ray.remote(num_cpus=1, max_retries=1)(_judge_one)
+        as_task: Any = ray.remote(num_cpus=1, max_retries=1)
+        self._task = as_task(_judge_one)
         self._running: dict[Any, int] = {}
 
     def __enter__(self) -> "RayEngine":
