@@ -36,8 +36,11 @@ CONFIG = f"""<View>
 
 
 def needs_review(row: Row) -> bool:
-    """Whether a person should look: weak or contradicting evidence; a failed file has nothing to look at."""
-    return row.state != "failed" and Decision(row.decision) in _ASK
+    """Whether a person should look: the policy names one, or the evidence is weak or contradicts itself.
+
+    A failed file has nothing to look at.
+    """
+    return row.state != "failed" and (bool(row.said.get("review")) or Decision(row.decision) in _ASK)
 
 
 def write_tasks(

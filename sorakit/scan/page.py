@@ -138,9 +138,16 @@ def _facts(row: Row, verdict: Verdict) -> list[tuple[str, str]]:
         ("Manifest", e.recovery.manifest_id or e.provenance.manifest_id or ""),
         *_opinion(e.detector),
         ("SHA-256", row.said["sha256"] or ""),
-        ("Policy", verdict.policy),
+        ("Policy", "; ".join([verdict.policy, *_follows(row)])),
     ]
     return [(name, text[:_MAX_TEXT]) for name, text in facts if text]
+
+
+def _follows(row: Row) -> list[str]:
+    """What the policy wants done, and by whom."""
+    action, review = row.said.get("action", "none"), row.said.get("review")
+    words = [] if action == "none" else [str(action)]
+    return [*words, f"{review} is to look at it"] if review else words
 
 
 def _opinion(d: DetectorEvidence | None) -> list[tuple[str, str]]:

@@ -4,7 +4,7 @@ In: settled files and the verdicts of their contents. Out: `Row`s sorted by name
 the first by name is the original, whichever was judged.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from pydantic import TypeAdapter
@@ -15,7 +15,6 @@ from sorakit.types import Decision, Evidence, Verdict
 __all__ = ["Row", "make_rows"]
 
 _EVIDENCE = TypeAdapter(Evidence)
-_TAIL = ("reasons", "policy", "elapsed_ms")
 
 State = Literal["judged", "resumed", "duplicate", "failed"]
 
@@ -44,15 +43,10 @@ class Row:
 
     def verdict(self) -> Verdict:
         """The typed form."""
-        said = {k: v for k, v in self.said.items() if k not in ("decision", *_TAIL)}
-        evidence = _EVIDENCE.validate_python(said)
-        return Verdict(
-            Decision(self.decision),
-            evidence,
-            list(self.said["reasons"]),
-            str(self.said["policy"]),
-            int(self.said["elapsed_ms"]),
-        )
+        own = {f.name: self.said[f.name] for f in fields(Verdict) if f.name in self.said}
+        seen = {f.name: self.said[f.name] for f in fields(Evidence) if f.name in self.said}
+        own |= {"decision": Decision(self.decision), "evidence": _EVIDENCE.validate_python(seen)}
+        return Verdict(**own)
 
     def to_json(self) -> dict[str, Any]:
         """One line of `sorakit-scan.jsonl`: the verdict and what the scan adds."""
