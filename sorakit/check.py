@@ -14,8 +14,10 @@ from typing import Any
 from sorakit.config import Settings
 from sorakit.detect import choose, installed, opinion
 from sorakit.errors import SorakitError
+from sorakit.moderation.decision_log import append
 from sorakit.moderation.duties import duties_of
-from sorakit.moderation.policy import POLICY, decide
+from sorakit.moderation.policy import Policy, judge
+from sorakit.moderation.policy_file import load_policy
 from sorakit.provenance.trust import Trust, load_trust
 from sorakit.standing import ask_revocation, notes
 from sorakit.types import Decision, DetectorEvidence, Evidence, Progress, Verdict
@@ -34,15 +36,19 @@ def check(
     resolvers: Sequence[str] = (),
     progress: Progress | None = None,
     fragments: Sequence[Path] = (),
+    policy: Policy | None = None,
+    log: Path | None = None,
 ) -> Verdict:
     """Say what is known about how the video (or image) at `path` was made.
 
     `resolvers`: addresses of Soft Binding Resolution APIs, asked besides `settings.resolvers` where the
     file's mark leads nowhere here. `fragments`: the media segments (`.m4s`) that belong to `path` where that
     is the init segment of a stream. With `settings.ocsp` a trusted signer's issuer is asked whether the
-    certificate was revoked. Without resolvers and OCSP nothing is ever sent.
+    certificate was revoked. Without resolvers and OCSP nothing is ever sent. `policy`: what decides,
+    `settings.policy` if None; `log`: where the decision is noted, `settings.decision_log` if None.
 
     A file that cannot be read gives a verdict `error` with the reason; nothing is raised for bad input.
+    Raises `UsageError` for a policy that is none, `OutputError` where the decision cannot be noted.
 
     >>> check("missing.mp4").decision
     <Decision.ERROR: 'error'>
@@ -50,6 +56,7 @@ def check(
     start = time.monotonic()
     path = Path(path)
     settings = settings or Settings()
+    policy = policy or load_policy(settings.policy)
     try:
         with joined(path, fragments, settings.limits) as whole:
             parts = {"fragments": [str(p.absolute()) for p in fragments], "pictures": whole}
@@ -61,9 +68,19 @@ def check(
     if evidence.error is None:
         labels = replace(evidence.labels, duties=duties_of(evidence))
         evidence = replace(evidence, labels=labels)
-    decision, reasons = decide(evidence)
-    reasons = reasons + notes(evidence.provenance, settings)
-    return Verdict(decision, evidence, reasons, POLICY, round((time.monotonic() - start) * 1000))
+    outcome = judge(evidence, policy)
+    verdict = Verdict(
+        outcome.decision,
+        evidence,
+        outcome.reasons + notes(evidence.provenance, settings),
+        policy.label,
+        round((time.monotonic() - start) * 1000),
+        outcome.follow.action,
+        outcome.follow.review,
+    )
+    if (place := log or settings.decision_log) is not None:
+        append(place, verdict, policy)
+    return verdict
 
 
 def _gather(

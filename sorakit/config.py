@@ -56,6 +56,8 @@ class Settings(BaseSettings):
     detector: str = Field(
         "default", description="installed detector that check asks, by its entry point; none: no detector"
     )
+    policy: str = Field("default", description="what check decides by: a shipped policy or a YAML file")
+    decision_log: Path | None = Field(None, description="file to which check adds every decision")
     ocsp: bool = Field(False, description="ask a trusted signer's issuer about revocation, over the network")
     ocsp_seconds: float = Field(5.0, gt=0, le=60, description="time for that question")
     trust_list_days: int = Field(90, ge=1, description="age, days, from which a list of trust anchors is old")

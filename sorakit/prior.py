@@ -44,7 +44,7 @@ def moved(p: float, old: float, new: float) -> float:
     if not 0 < p < 1:
         return p
     odds = math.log(p / (1 - p)) + math.log(new / (1 - new)) - math.log(old / (1 - old))
-    return round(1 / (1 + math.exp(-odds)), 4)
+    return round((1 + math.tanh(odds / 2)) / 2, 4)  # the logistic function, without overflow
 
 
 def flag_is_right(hits: float, false_alarms: float, prior: float) -> float:

@@ -264,13 +264,18 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Evidence, the decision a policy drew from it, and why."""
+    """Evidence, the decision a policy drew from it, and why.
+
+    `action`: what the policy wants done (none, label, hold, reject); `review`: who is to look at it.
+    """
 
     decision: Decision
     evidence: Evidence
     reasons: list[str]
     policy: str
     elapsed_ms: int
+    action: str = "none"
+    review: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The object that `sorakit check --json` prints, one a line."""
@@ -280,5 +285,11 @@ class Verdict:
             "sha256": body.pop("sha256"),
             "decision": str(self.decision),
         }
-        tail = {"reasons": self.reasons, "policy": self.policy, "elapsed_ms": self.elapsed_ms}
+        tail = {
+            "reasons": self.reasons,
+            "policy": self.policy,
+            "action": self.action,
+            "review": self.review,
+            "elapsed_ms": self.elapsed_ms,
+        }
         return head | body | tail

@@ -132,7 +132,7 @@ def _from_card(path: Path) -> str | None:
         return None
     try:
         from huggingface_hub.repocard import metadata_load  # noqa: PLC0415
-        from yaml import YAMLError  # type: ignore[import-untyped]  # noqa: PLC0415
+        from yaml import YAMLError  # noqa: PLC0415
     except ImportError:
         return None
     try:

@@ -22,6 +22,7 @@ from sorakit.cli import (
     inspect_latent,
     keys,
     mark,
+    policy,
     registry,
     scan,
     serve,
@@ -55,6 +56,7 @@ app.command()(doctor.doctor)
 app.add_typer(bench.app, name="bench")
 app.command()(train.train)
 app.add_typer(detector.app, name="detector")
+app.add_typer(policy.app, name="policy")
 app.add_typer(keys.app, name="keys")
 app.add_typer(registry.app, name="registry")
 app.add_typer(trust.app, name="trust")

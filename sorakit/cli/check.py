@@ -58,6 +58,13 @@ def check(
             help="Ask a trusted signer's issuer whether the certificate was revoked. Uses the network.",
         ),
     ] = None,
+    policy: Annotated[
+        str | None,
+        typer.Option(help="What decides: default, platform, newsroom, classroom, or a YAML file."),
+    ] = None,
+    log: Annotated[
+        Path | None, typer.Option(help="Add every decision, with its evidence, to this file.")
+    ] = None,
     fail_above: Annotated[
         float | None, typer.Option(min=0, max=1, help="Exit 10 if a detector's probability exceeds this.")
     ] = None,
@@ -72,6 +79,7 @@ def check(
     from sorakit.check import check as check_file  # noqa: PLC0415 - keeps `--help` quick
     from sorakit.check import exit_code  # noqa: PLC0415
     from sorakit.config import Settings  # noqa: PLC0415
+    from sorakit.moderation.policy_file import load_policy  # noqa: PLC0415
     from sorakit.registry.address import parse_url  # noqa: PLC0415
 
     settings = Settings() if ocsp is None else Settings(ocsp=ocsp)
@@ -79,6 +87,7 @@ def check(
         raise typer.BadParameter("give one FILE, the init segment", param_hint="--fragment")
     for url in resolver or []:
         parse_url(url)
+    chosen = load_policy(policy or settings.policy)
     trusted = anchors(settings, trust)
     verdicts = []
     for path in files:
@@ -90,6 +99,8 @@ def check(
                 resolvers=resolver or (),
                 progress=progress,
                 fragments=fragment or (),
+                policy=chosen,
+                log=log,
             )
         verdicts.append(verdict)
         if json_out:
@@ -117,6 +128,8 @@ def _panel(v: Verdict) -> Panel:
     rows += [("resolver", problem) for problem in e.recovery.problems]
     if e.detector:
         rows.append(("detector", f"{e.detector.label} ({e.detector.model})"))
+    if v.action != "none" or v.review:
+        rows.append((v.policy, v.action + (f", for {v.review} to look at" if v.review else "")))
     for name, text in [*rows, *(("because", reason) for reason in v.reasons)]:
         table.add_row(name, Text(one_line(text)))
         if name == "manifest" and e.provenance.ingredients:

@@ -1,159 +1,190 @@
-"""The default policy: from all layers' evidence to one decision with its reasons.
+"""A policy: from all layers' evidence to one decision with its reasons, and what follows from it.
 
-In: `Evidence`. Out: `Decision` and plain sentences. The order is that of the `Decision` enum: a broken
-credential first, then disagreement, then what declares AI, then what only suggests it. A missing
-credential is evidence of nothing.
+In: `Evidence` and a `Policy`, one of the shipped ones or a YAML file. Out: `Outcome`. A policy says which
+rule counts first, from which probability at which prior the detector's word counts, what is done and who
+looks at it. It can not make a rule hold that does not (`rules`), let the detector overrule anything else, or
+act on the detector's word, or on a lack of evidence, without a person.
 """
 
-from collections.abc import Callable
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Annotated, Literal, Self
 
-from sorakit.types import Decision, Evidence, RecoveryEvidence
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-__all__ = ["POLICY", "decide"]
+from sorakit.moderation.rules import RULES, nothing
+from sorakit.prior import at_prior
+from sorakit.types import Decision, DetectorEvidence, Evidence
 
-POLICY = "default@1"
+__all__ = ["ACTIONS", "POLICY", "Bands", "Follow", "Outcome", "Policy", "decide", "default_policy", "judge"]
 
-Rule = Callable[[Evidence], str | None]
+Action = Literal["none", "label", "hold", "reject"]
+ACTIONS: dict[Action, str] = {
+    "none": "nothing is done",
+    "label": "shown with a label that says AI",
+    "hold": "not shown until somebody has looked",
+    "reject": "not taken",
+}
+"""What may follow, in plain words."""
 
+Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300)]
+Who = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=60)]
 
-def _tampered(e: Evidence) -> str | None:
-    if e.provenance.state != "tampered":
-        return None
-    return "The credential does not fit the file: " + "; ".join(e.provenance.problems) + "."
-
-
-def _conflict(e: Evidence) -> str | None:
-    p = e.provenance
-    if p.state not in ("trusted", "valid_untrusted"):
-        return None
-    # Camera footage that an AI edit openly builds on declares both, and its mark belongs there.
-    if p.state == "trusted" and p.declares_capture and not p.declares_ai and e.watermark.found:
-        return "A trusted credential declares a capture, yet the picture carries a mark of generated video."
-    if _stands(e) and not _accounts_for(e, e.recovery.manifest_id):
-        return "The credential in the file and the one that its watermark leads to are not the same."
-    return None
+_WEAK = (Decision.LIKELY_AI, Decision.UNCERTAIN)
+_ALWAYS_LAST = frozenset({Decision.NO_EVIDENCE, Decision.ERROR})
 
 
-def _stands(e: Evidence) -> bool:
-    """Whether the recovered credential may speak against the one in the file.
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
-    This registry's may. A resolver's may only with a trusted signer: else whoever runs it could put any file
-    into conflict with a credential of its own making.
+
+class Bands(_Strict):
+    """From which probability, at which share of synthetic clips in the queue, the detector's word counts."""
+
+    prior: float = Field(gt=0, lt=1)
+    likely_ai: float = Field(gt=0, le=1)
+    uncertain: float = Field(gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.uncertain > self.likely_ai:
+            raise ValueError(
+                f"`uncertain` must not lie above `likely_ai`, got {self.uncertain} and {self.likely_ai}"
+            )
+        return self
+
+
+class Follow(_Strict):
+    """What follows from a decision: `action`, who looks at it (`review`, nobody if null), and why."""
+
+    action: Action = "none"
+    review: Who | None = None
+    note: Line | None = None
+
+
+class Policy(_Strict):
+    """A policy. `order`: which decision counts first; `then`: what follows from each, nothing by default.
+
+    >>> default_policy().label
+    'default@1'
     """
-    found = e.recovery
-    if found.state != "recovered":
-        return False
-    return _from_here(found) or (found.manifest or {}).get("state") == "trusted"
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")
+    version: int = Field(ge=1, le=1_000_000)
+    about: Line
+    order: tuple[Decision, ...] = tuple(RULES)
+    detector: Bands | None = None
+    then: Mapping[Decision, Follow] = {}
+
+    @property
+    def label(self) -> str:
+        """`name@version`, as verdicts and logs say it."""
+        return f"{self.name}@{self.version}"
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all that it says, so that a log tells two texts of one version apart."""
+        body = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(body.encode()).hexdigest()
+
+    def follow(self, decision: Decision) -> Follow:
+        """What follows from `decision`."""
+        return self.then.get(decision, _NOTHING)
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if sorted(self.order) != sorted(RULES):
+            missing = [str(d) for d in RULES if d not in self.order]
+            odd = [str(d) for d in self.order if d not in RULES or self.order.count(d) > 1]
+            raise ValueError(
+                f"`order` must name each of {', '.join(RULES)} once; missing {missing}, too many {odd}"
+            )
+        if set(self.order[-2:]) != set(_WEAK):
+            raise ValueError(
+                "`order` must end with likely_ai and uncertain: the detector and claims of unknown signers "
+                "never overrule other evidence"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _with_people(self) -> Self:
+        for decision in _WEAK:
+            follow = self.follow(decision)
+            if follow.action == "reject" or (follow.action != "none" and follow.review is None):
+                raise ValueError(
+                    f"`then.{decision}` must not be {follow.action!r}"
+                    + (" at all" if follow.action == "reject" else " without `review`")
+                    + ": nothing is done on a detector's word alone"
+                )
+        if self.follow(Decision.NO_EVIDENCE).action != "none":
+            raise ValueError("`then.no_evidence.action` must be none: a lack of evidence proves nothing")
+        return self
 
 
-def _from_here(found: RecoveryEvidence) -> bool:
-    """Whether this user's own registry gave it; evidence that names no source is older than resolvers."""
-    return found.source in (None, "registry")
+_NOTHING = Follow()
 
 
-def _accounts_for(e: Evidence, manifest_id: str | None) -> bool:
-    """Whether the embedded credential is that manifest, or names it as an ingredient.
+@cache
+def default_policy() -> Policy:
+    """The policy of those who give none: it decides, and does nothing."""
+    return Policy(name="default", version=1, about="Decides what the evidence says, and does nothing.")
 
-    Names are free to choose: the same name on a credential that is not the registered one is a forgery.
+
+POLICY = default_policy().label
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A decision, its reasons in the order of the policy, and what follows."""
+
+    decision: Decision
+    reasons: list[str]
+    follow: Follow
+
+
+def judge(evidence: Evidence, policy: Policy) -> Outcome:
+    """The first decision of the policy's order whose rule holds, its reason first, weaker findings after it.
+
+    >>> judge(Evidence(file="a.mp4", sha256=None), default_policy()).decision
+    <Decision.NO_EVIDENCE: 'no_evidence'>
     """
-    if e.provenance.manifest_id == manifest_id:
-        return e.in_registry
-    waiting = list(e.provenance.ingredients)
-    while waiting:
-        ingredient = waiting.pop()
-        if ingredient.get("manifest_id") == manifest_id and ingredient.get("state") != "tampered":
-            return True
-        waiting += ingredient.get("ingredients") or []
-    return False
-
-
-def _ai_declared(e: Evidence) -> str | None:
-    p = e.provenance
-    if not p.declares_ai:
-        return None
-    if p.state == "trusted":
-        return f"A credential signed by {p.signer}, whom you trust, declares AI generation."
-    if p.state == "valid_untrusted" and e.in_registry:
-        return f"A credential that this registry issued (signer {p.signer}) declares AI generation."
-    return None
-
-
-def _ai_recovered(e: Evidence) -> str | None:
-    if e.recovery.state != "recovered":
-        return None
-    if _from_here(e.recovery):
-        return "The watermark leads to a registered credential, and the picture matches its fingerprint."
-    manifest = e.recovery.manifest or {}
-    whom = "whom you trust" if manifest.get("state") == "trusted" else "for whom nobody you trust vouches"
-    return (
-        f"The watermark leads to a credential that {e.recovery.source} gave, signed by "
-        f"{manifest.get('signer')}, {whom}; it names this mark, and the picture matches its fingerprint."
+    if evidence.error:
+        return Outcome(Decision.ERROR, [evidence.error], policy.follow(Decision.ERROR))
+    if policy.detector and evidence.detector:
+        evidence = replace(evidence, detector=_banded(evidence.detector, policy.detector))
+    held = [(d, r) for d in policy.order if (r := RULES[d](evidence))]
+    decision, reasons = (
+        (held[0][0], [r for _, r in held]) if held else (Decision.NO_EVIDENCE, [nothing(evidence)])
     )
-
-
-def _ai_watermarked(e: Evidence) -> str | None:
-    if not e.watermark.found:
-        return None
-    head = f"The watermark decodes (chance of this in unmarked video below 1e{e.watermark.log10_p:.0f})"
-    if e.watermark.public_payload is not None:
-        head = (
-            f"The public mark says {e.watermark.public_payload}, but the secret one, which takes the key to "
-            f"write, says {e.watermark.payload}: the public mark was overwritten. " + head
-        )
-    if e.recovery.state == "no_match":
-        return head + ", but the picture does not match the one it was issued for: the mark may be copied."
-    if e.recovery.state == "unavailable":
-        return head + "; its id is not in this registry."
-    return head + "."
-
-
-def _authentic_declared(e: Evidence) -> str | None:
-    if e.provenance.state == "trusted" and e.provenance.declares_capture:
-        return f"A credential signed by {e.provenance.signer}, whom you trust, declares a capture."
-    return None
-
-
-def _likely_ai(e: Evidence) -> str | None:
-    if e.provenance.state == "valid_untrusted" and e.provenance.declares_ai:
-        return (
-            f"The credential declares AI generation, but nobody you trust vouches for {e.provenance.signer}."
-        )
-    if e.detector and e.detector.label == "likely_ai":
-        score = "" if e.detector.probability is None else f" (p = {e.detector.probability:.2f})"
-        return f"The detector {e.detector.model} finds it likely generated{score}."
-    return None
-
-
-def _uncertain(e: Evidence) -> str | None:
-    if e.detector and e.detector.label in ("uncertain", "abstain"):
-        why = e.detector.reasons or ["score in the middle"]
-        return f"The detector {e.detector.model} cannot tell: {'; '.join(why)}."
-    return None
-
-
-_RULES: tuple[tuple[Decision, Rule], ...] = (
-    (Decision.TAMPERED, _tampered),
-    (Decision.CONFLICT, _conflict),
-    (Decision.AI_DECLARED, _ai_declared),
-    (Decision.AI_RECOVERED, _ai_recovered),
-    (Decision.AI_WATERMARKED, _ai_watermarked),
-    (Decision.AUTHENTIC_DECLARED, _authentic_declared),
-    (Decision.LIKELY_AI, _likely_ai),
-    (Decision.UNCERTAIN, _uncertain),
-)
+    follow = policy.follow(decision)
+    return Outcome(decision, [*reasons, *([follow.note] if follow.note else [])], follow)
 
 
 def decide(evidence: Evidence) -> tuple[Decision, list[str]]:
-    """The first decision whose rule holds, its reason first, weaker findings after it.
+    """What the default policy says.
 
     >>> decide(Evidence(file="a.mp4", sha256=None))[0]
     <Decision.NO_EVIDENCE: 'no_evidence'>
     """
-    if evidence.error:
-        return Decision.ERROR, [evidence.error]
-    held = [(d, r) for d, rule in _RULES if (r := rule(evidence))]
-    if not held:
-        return Decision.NO_EVIDENCE, [
-            "No credential and no mark was found. That says nothing about how the video was made."
-        ]
-    return held[0][0], [r for _, r in held]
+    outcome = judge(evidence, default_policy())
+    return outcome.decision, outcome.reasons
+
+
+def _banded(said: DetectorEvidence, bands: Bands) -> DetectorEvidence | None:
+    """The detector's word in the policy's bands; below them there is none.
+
+    One that abstained, or states no prior, stays as it is.
+    """
+    if said.label == "abstain" or said.probability is None or said.prior is None:
+        return said
+    moved = at_prior(said, bands.prior)
+    p = moved.probability or 0.0
+    if p >= bands.likely_ai:
+        return replace(moved, label="likely_ai")
+    if p >= bands.uncertain:
+        reason = f"at {bands.prior:g} of clips synthetic the chance is {p:.2f}"
+        return replace(moved, label="uncertain", reasons=[*said.reasons, reason])
+    return None
