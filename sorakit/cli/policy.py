@@ -52,8 +52,9 @@ def show(name: NAME, json_out: JSON = False) -> None:
         follow = policy.follow(decision)
         colour = {"none": "dim", "label": "cyan", "hold": "yellow", "reject": "red"}[follow.action]
         then = Text(ACTIONS[follow.action], style=colour)
-        table.add_row(str(place), str(decision), then, follow.review or "–", Text(follow.note or ""))
-    console.print(Text(f"{policy.label}: {policy.about}\n"), table, sep="\n")
+        who, note = (Text(one_line(text)) for text in (follow.review or "–", follow.note or ""))
+        table.add_row(str(place), str(decision), then, who, note)
+    console.print(Text(f"{policy.label}: {one_line(policy.about)}\n"), table, sep="\n")
     if bands := policy.detector:
         console.print(
             f"\nThe detector counts as likely_ai from {bands.likely_ai:g} and as uncertain from "
@@ -96,7 +97,8 @@ def replay(
     console.print(f"{found.count} decisions, {len(found.changes)} other under {found.policy}\n", markup=False)
     table = Table("was", f"under {found.policy}", "decisions", box=None, padding=(0, 2))
     for (before, after), count in found.moves.items():
-        table.add_row(before, Text(after, style="" if before == after else "bold yellow"), str(count))
+        style = "" if before == after else "bold yellow"
+        table.add_row(Text(one_line(before)), Text(one_line(after), style=style), str(count))
     console.print(table)
     for change in found.changes[:_SHOWN]:
         console.print(

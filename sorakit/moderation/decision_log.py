@@ -9,7 +9,9 @@ import contextlib
 import fcntl
 import hashlib
 import json
+import math
 import os
+import stat
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -30,14 +32,16 @@ EVIDENCE = 1
 """Version of the evidence's form, counted up when a field changes its meaning."""
 
 START = "0" * 64
-MAX_LINE = 4 << 20
+MAX_LINE = 64 << 20
+_TAIL = 1 << 16
 _EVIDENCE = TypeAdapter(Evidence)
 
 
 def append(path: Path, verdict: Verdict, policy: Policy) -> None:
     """Add one decision, on the disk before this returns; several processes may write one log.
 
-    Raises `OutputError`, also where the log's last line is torn or no part of a chain.
+    Raises `OutputError`, also where the log's last line is torn or no part of a chain, where others may read
+    the log, and for evidence so long that the log could not be read again.
 
     >>> append(Path("decisions.jsonl"), verdict, policy)  # doctest: +SKIP
     """
@@ -45,17 +49,22 @@ def append(path: Path, verdict: Verdict, policy: Policy) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         with os.fdopen(handle, "r+b") as file:
+            _refuse_open(file, path)
             fcntl.flock(file, fcntl.LOCK_EX)
             seq, previous = _head(file, path)
             body = _body(verdict, policy) | {"seq": seq + 1, "previous": previous}
             line = json.dumps(body | {"digest": _digest(body)}, allow_nan=False)
+            if len(line) >= MAX_LINE:
+                raise OutputError(
+                    f"this decision's evidence takes {len(line)} bytes, a log's line at most {MAX_LINE}"
+                )
             file.seek(0, os.SEEK_END)
             file.write(line.encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
     except OSError as e:
         raise OutputError(
-            f"cannot write the log {path}: {e.strerror}; check the folder and free space"
+            f"cannot write the log {path}: {e.strerror or e}; check the folder and free space"
         ) from e
     except ValueError as e:
         raise OutputError(f"this decision cannot be logged as JSON: {e}") from e
@@ -145,14 +154,14 @@ def replay(path: Path, policy: Policy) -> Replay:
             )
         try:
             evidence = _EVIDENCE.validate_python(entry["evidence"])
+            before = str(entry["decision"]), str(entry["action"]), _text(entry["review"])
         except (ValidationError, KeyError) as e:
-            raise InputError(f"{path}: the evidence of entry {count} cannot be read") from e
+            raise InputError(f"{path}: entry {count} cannot be read") from e
         outcome = judge(evidence, policy)
-        before = str(entry["decision"]), str(entry["action"]), entry["review"]
         after = str(outcome.decision), str(outcome.follow.action), outcome.follow.review
         moves[_said(before), _said(after)] += 1
         if before != after:
-            changes.append(Change(count, str(entry["file"]), before, after, outcome.reasons[0]))
+            changes.append(Change(count, evidence.file, before, after, outcome.reasons[0]))
     return Replay(policy.label, count, dict(moves.most_common()), changes)
 
 
@@ -175,8 +184,21 @@ def _body(v: Verdict, policy: Policy) -> dict[str, Any]:
         "model": detector.model if detector else None,
         "kit": __version__,
         "evidence_version": EVIDENCE,
-        "evidence": _EVIDENCE.dump_python(v.evidence, mode="json"),
+        "evidence": _finite(_EVIDENCE.dump_python(v.evidence, mode="json")),
     }
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _finite(value: Any) -> Any:
+    """JSON knows no NaN and no infinity: as words they come back as what they were."""
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_finite(v) for v in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _digest(body: dict[str, Any]) -> str:
@@ -189,16 +211,36 @@ def _head(file: BinaryIO, path: Path) -> tuple[int, str]:
     size = file.seek(0, os.SEEK_END)
     if size == 0:
         return 0, START
-    file.seek(max(0, size - MAX_LINE))
-    entry = _parsed(file.read(MAX_LINE).rstrip(b"\n").rpartition(b"\n")[2] + b"\n")
+    entry = _parsed(_last_line(file, size))
     with contextlib.suppress(KeyError, TypeError, ValueError):
         return int(entry["seq"]), str(entry["digest"])
     raise OutputError(f"the last line of {path} is torn, or it is no log of decisions; move it away")
 
 
+def _last_line(file: BinaryIO, size: int) -> bytes:
+    """The last line with its end, read backwards in pieces that double; all that is there if it has none."""
+    piece = _TAIL
+    while True:
+        file.seek(max(0, size - piece))
+        tail = file.read(piece)
+        start = tail.rfind(b"\n", 0, -1) + 1
+        if start or piece >= min(size, MAX_LINE):
+            return tail[start:]
+        piece = min(2 * piece, MAX_LINE)
+
+
+def _refuse_open(file: BinaryIO, path: Path) -> None:
+    state = os.fstat(file.fileno())
+    if stat.S_IMODE(state.st_mode) & 0o077:
+        raise OutputError(
+            f"the log must be closed to others (mode 0600), got {stat.S_IMODE(state.st_mode):04o} on {path}; "
+            f"run: chmod 600 {path}"
+        )
+
+
 def _parsed(line: bytes) -> dict[str, Any]:
     try:
         entry = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return entry if line.endswith(b"\n") and isinstance(entry, dict) else {}

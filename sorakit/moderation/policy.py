@@ -73,7 +73,7 @@ class Policy(_Strict):
     """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")
-    version: int = Field(ge=1, le=1_000_000)
+    version: int = Field(ge=1, le=1_000_000, strict=True)
     about: Line
     order: tuple[Decision, ...] = tuple(RULES)
     detector: Bands | None = None
@@ -107,6 +107,11 @@ class Policy(_Strict):
                 "`order` must end with likely_ai and uncertain: the detector and claims of unknown signers "
                 "never overrule other evidence"
             )
+        if self.order.index(Decision.CONFLICT) > self.order.index(Decision.AUTHENTIC_DECLARED):
+            raise ValueError(
+                "`order` must name conflict before authentic_declared: a capture's credential beside a mark "
+                "of generated video is no proof of a capture"
+            )
         return self
 
     @model_validator(mode="after")
@@ -119,6 +124,12 @@ class Policy(_Strict):
                     + (" at all" if follow.action == "reject" else " without `review`")
                     + ": nothing is done on a detector's word alone"
                 )
+        failed = self.follow(Decision.ERROR)
+        if failed.action != "none" and failed.review is None:
+            raise ValueError(
+                f"`then.error` must not be {failed.action!r} without `review`: a check also fails where a "
+                "detector crashes or time runs out, which says nothing of the file"
+            )
         if self.follow(Decision.NO_EVIDENCE).action != "none":
             raise ValueError("`then.no_evidence.action` must be none: a lack of evidence proves nothing")
         return self

@@ -1,8 +1,8 @@
 """Policies as YAML files: the shipped ones by name, a user's by path.
 
 In: a name or a path. Out: a `Policy`, or a `UsageError` that names the line and what is wrong there. YAML is
-read with the safe loader only; aliases, which can blow a small file up, double keys and files over 64 KiB are
-refused.
+read with the safe loader only; aliases, which can blow a small file up, tags, deep nesting (reading it takes
+time that grows with its square), double keys and files over 64 KiB are refused.
 """
 
 import difflib
@@ -24,6 +24,13 @@ __all__ = ["load_policy", "parse_policy", "shipped"]
 
 MAX_BYTES = 64 << 10
 _DEPTH = 8
+_OPENS = (
+    yaml.BlockSequenceStartToken,
+    yaml.BlockMappingStartToken,
+    yaml.FlowSequenceStartToken,
+    yaml.FlowMappingStartToken,
+)
+_CLOSES = (yaml.BlockEndToken, yaml.FlowSequenceEndToken, yaml.FlowMappingEndToken)
 _WORDS = [*Policy.model_fields, *Bands.model_fields, *Follow.model_fields, *Decision]
 
 Loc = tuple[str | int, ...]
@@ -73,16 +80,17 @@ def parse_policy(text: str, name: str) -> Policy:
     'mine@1'
     """
     try:
-        if any(isinstance(token, yaml.AliasToken | yaml.AnchorToken) for token in yaml.scan(text)):
-            raise UsageError(f"{name}: anchors and aliases are not taken in a policy; write it out")
+        _refuse_bombs(text)
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         lines: dict[Loc, int] = {}
         data = _plain(node, (), lines) if node is not None else None
     except yaml.YAMLError as e:
         mark = getattr(e, "problem_mark", None)
         where = f"line {mark.line + 1}: " if mark else ""
-        raise UsageError(f"{name}: {where}no YAML: {getattr(e, 'problem', None) or e}") from e
-    except (ValueError, RecursionError) as e:
+        raise UsageError(
+            f"{name}: {where}no YAML: {getattr(e, 'problem', None) or ' '.join(str(e).split())}"
+        ) from e
+    except ValueError as e:
         raise UsageError(f"{name}: {e}") from e
     if not isinstance(data, dict):
         raise UsageError(f"{name}: a policy is a mapping with name, version and about; see docs/policy.md")
@@ -101,11 +109,23 @@ def _folder() -> Any:
     return files("sorakit.moderation") / "policies"
 
 
+def _refuse_bombs(text: str) -> None:
+    """Raise `ValueError` for what a policy needs none of and a hostile one would use, before it is built."""
+    depth = 0
+    for token in yaml.scan(text):
+        line = token.start_mark.line + 1
+        if isinstance(token, yaml.AliasToken | yaml.AnchorToken):
+            raise ValueError(f"line {line}: anchors and aliases are not taken in a policy; write it out")
+        if isinstance(token, yaml.TagToken):
+            raise ValueError(f"line {line}: tags (!) are not taken in a policy; write the plain value")
+        depth += isinstance(token, _OPENS) - isinstance(token, _CLOSES)
+        if depth > _DEPTH:
+            raise ValueError(f"line {line}: nested deeper than {_DEPTH}")
+
+
 def _plain(node: yaml.Node, at: Loc, lines: dict[Loc, int]) -> Any:
     """Plain data of a node, and on which line each value stands; double keys are refused."""
     lines[at] = node.start_mark.line + 1
-    if len(at) > _DEPTH:
-        raise ValueError(f"line {lines[at]}: nested too deep")
     if isinstance(node, yaml.SequenceNode):
         return [_plain(child, (*at, i), lines) for i, child in enumerate(node.value)]
     if isinstance(node, yaml.MappingNode):
@@ -120,6 +140,8 @@ def _plain(node: yaml.Node, at: Loc, lines: dict[Loc, int]) -> Any:
     loader = yaml.SafeLoader("")
     try:
         return loader.construct_object(node)
+    except ValueError as e:  # a date or a number that cannot be
+        raise ValueError(f"line {lines[at]}: {e}") from e
     finally:
         loader.dispose()
 
@@ -137,7 +159,8 @@ def _told(name: str, error: Any, lines: dict[Loc, int]) -> str:
     if error["type"] == "extra_forbidden":
         return head + f"no such key{_near(str(error['loc'][-1]), _WORDS)}"
     if error["type"] == "enum":
-        return head + f"no such decision{_near(str(error['input']), [str(d) for d in RULES])}"
+        known = [str(d) for d in (Decision if error["loc"][0] == "then" else RULES)]
+        return head + f"no such decision{_near(str(error['input']), known)}"
     return head + message
 
 

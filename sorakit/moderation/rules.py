@@ -149,8 +149,15 @@ def nothing(e: Evidence) -> str:
     'No credential and no mark was found'
     """
     p = e.provenance
+    tail = "That says nothing about how the video was made."
     if p.state in ("trusted", "valid_untrusted"):
-        whom = "whom you trust" if p.state == "trusted" else "for whom nobody you trust vouches"
-        found = f"The credential, signed by {p.signer}, {whom}, declares neither AI generation nor a capture"
-        return f"{found}, and no mark was found. That says nothing about how the video was made."
-    return "No credential and no mark was found. That says nothing about how the video was made."
+        by = f", signed by {p.signer}" if p.signer else ""
+        whom = ", whom you trust," if p.state == "trusted" else ", for whom nobody you trust vouches,"
+        claims = (
+            "declares a capture" if p.declares_capture else "declares neither AI generation nor a capture"
+        )
+        return f"The credential{by}{whom} {claims}, and no mark was found. {tail}"
+    if p.state == "error":
+        why = f" ({'; '.join(p.problems)})" if p.problems else ""
+        return f"Whether there is a credential cannot be read{why}, and no mark was found. {tail}"
+    return f"No credential and no mark was found. {tail}"

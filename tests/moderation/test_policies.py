@@ -147,8 +147,8 @@ def test_the_order_of_a_policy_decides_which_rule_counts() -> None:
         ("a: [", ["line 1", "no YAML"]),
         ("- 1", ["mapping"]),
         ("", ["mapping"]),
-        ("!!python/object/apply:os.system ['true']", ["mapping"]),
-        ("name: !!python/object/apply:os.system ['true']", ["name", "string"]),
+        ("!!python/object/apply:os.system ['true']", ["line 1", "tags"]),
+        ("name: !!python/object/apply:os.system ['true']", ["line 1", "tags"]),
     ],
 )
 def test_what_is_wrong_in_a_policy_is_named_with_its_line(text: str, words: list[str]) -> None:
