@@ -30,7 +30,7 @@ from sorakit.watermark.attacks import apply
 from sorakit.watermark.attacks.base import Job
 from sorakit.watermark.attacks.stream import Stream, encode, even, rate_of
 
-__all__ = ["attack_one", "mark_one", "payload_of", "prepare_worker"]
+__all__ = ["attack_one", "mark_one", "payload_of", "prepare_worker", "structural_similarity"]
 
 CRF = 18
 
@@ -128,7 +128,7 @@ class _Looks:
         self._luma.append(float(np.mean((a - b) ** 2)))
         change = frame_to_rgb(plain).astype(np.float32) - frame_to_rgb(marked)
         self._rgb.append(float(np.mean(change**2)))
-        self._ssim.append(_ssim(a, b))
+        self._ssim.append(structural_similarity(a, b))
 
     def result(self) -> dict[str, Any]:
         if not self._luma:
@@ -137,7 +137,13 @@ class _Looks:
         return {"psnr_luma": psnr[0], "psnr_rgb": psnr[1], "ssim": float(np.mean(self._ssim))}
 
 
-def _ssim(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> float:
+def structural_similarity(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> float:
+    """Mean SSIM of two planes in levels, with a Gaussian window of 11 px (Wang et al. 2004).
+
+    >>> structural_similarity(np.ones((16, 16), np.float32), np.ones((16, 16), np.float32))
+    1.0
+    """
+
     def soft(x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         return np.asarray(cv2.GaussianBlur(x, (11, 11), 1.5), dtype=np.float32)
 

@@ -55,8 +55,8 @@ _MARGIN = 0.03  # dB, for what is still owed when a short video ends
 _PAYBACK, _REPAY_FRAMES = (0.5, 0.75), 2
 """Largest share of a frame's budget that pays back what earlier ones overspent, of error and of similarity;
 and how fast."""
-_DISSIMILAR = 0.0072
-"""Structural similarity that a frame may lose, so that the mean stays above 0.992."""
+_DISSIMILAR, _AT = 0.0072, 45.0
+"""Structural similarity that a frame may lose at this PSNR, dB, so that the mean stays above 0.992."""
 _WINDOW, _EVERY = 5, 3
 """Side, px, of windows that lose as much as the usual Gaussian ones do; every third in both directions."""
 
@@ -83,6 +83,7 @@ class LumaEmbedder:
         self._count = 0
         self._cuts = Cuts()
         self._boost = 1.0
+        self._dissimilar = _DISSIMILAR * 10 ** ((_AT - psnr) / 10)
         self._debts = [0.0, 0.0]  # beyond the targets so far, in budgets of a frame
         self._coded = np.empty(self._shape, dtype=np.uint8)  # kept: fresh pages cost more than the sum
 
@@ -106,7 +107,7 @@ class LumaEmbedder:
         np.minimum(marked, np.maximum(luma, self._high, out=coded), out=marked)
         np.maximum(marked, np.minimum(luma, self._low, out=coded), out=marked)
         error = cv2.norm(luma, marked, cv2.NORM_L2SQR) / (luma.size * self._unit**2)
-        spent = error / self._sigma**2, _dissimilarity(luma, marked, self._unit) / _DISSIMILAR
+        spent = error / self._sigma**2, _dissimilarity(luma, marked, self._unit) / self._dissimilar
         self._debts = [max(0.0, debt + part - 1) for debt, part in zip(self._debts, spent, strict=True)]
         return marked
 
