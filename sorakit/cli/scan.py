@@ -45,6 +45,13 @@ def scan(
             metavar="URL",
         ),
     ] = None,
+    policy: Annotated[
+        str | None,
+        typer.Option(help="What decides: default, platform, newsroom, classroom, or a YAML file."),
+    ] = None,
+    log: Annotated[
+        Path | None, typer.Option(help="Add every decision, with its evidence, to this file.")
+    ] = None,
     stills: Annotated[int, typer.Option(min=0, max=16, help="Pictures of each file in the report.")] = 4,
     retry: Annotated[
         bool, typer.Option("--retry", help="Try the files again that could not be checked.")
@@ -73,6 +80,7 @@ def scan(
     [bold]Example:[/]  sorakit scan s3://bucket/day1 -o report --label-studio review.json
     """
     from sorakit.config import Settings  # noqa: PLC0415 - keeps `--help` quick
+    from sorakit.moderation.policy_file import load_policy  # noqa: PLC0415
     from sorakit.registry.address import parse_url  # noqa: PLC0415
     from sorakit.scan import Order  # noqa: PLC0415
     from sorakit.scan import scan as scan_all  # noqa: PLC0415
@@ -88,6 +96,8 @@ def scan(
         engine=engine,
         trust=anchors(settings, trust),
         resolvers=tuple(resolver or ()),
+        policy=load_policy(policy or settings.policy),
+        log=log,
         stills=stills,
         retry=retry,
         again=again,

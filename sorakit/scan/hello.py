@@ -10,18 +10,20 @@ from importlib.metadata import entry_points, version
 from typing import Any
 
 from sorakit.config import Settings
+from sorakit.moderation.policy import Policy
 from sorakit.provenance.trust import Trust
 
 __all__ = ["digest_of", "hello_of"]
 
-_PLACES = ("home", "registry_url", "limits", "trust_list_days")
+_PLACES = ("home", "registry_url", "limits", "trust_list_days", "policy")
 """Where things lie and how much a file may cost: they decide nothing that stands."""
 
 
-def hello_of(settings: Settings, trust: Trust, resolvers: Sequence[str]) -> dict[str, Any]:
-    """The first line that a worker reads."""
+def hello_of(settings: Settings, trust: Trust, resolvers: Sequence[str], policy: Policy) -> dict[str, Any]:
+    """The first line that a worker reads; the log of decisions is kept by the scan, not by its workers."""
     return {
-        "settings": settings.model_dump(mode="json"),
+        "settings": settings.model_dump(mode="json") | {"decision_log": None},
+        "policy": policy.model_dump(mode="json"),
         "trust": trust.to_json(),
         "resolvers": list(resolvers),
     }

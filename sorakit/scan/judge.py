@@ -12,6 +12,7 @@ from typing import Any
 
 from sorakit.check import check
 from sorakit.config import Settings
+from sorakit.moderation.policy import Policy
 from sorakit.provenance.trust import Trust
 from sorakit.scan.pictures import pictures
 from sorakit.types import Progress, Verdict
@@ -24,18 +25,24 @@ _MAX_LIST, _MAX_TEXT = 50, 1000
 
 
 class Judge:
-    """Checks files, all in the same way. `hello`: settings, trust, resolvers, stills (how many a file)."""
+    """Checks files, all in the same way. `hello`: settings, trust, resolvers, policy, stills (how many)."""
 
     def __init__(self, hello: dict[str, Any]) -> None:
         self._settings = Settings(**hello["settings"])
         self._trust = Trust.from_json(hello["trust"])
+        self._policy = Policy.model_validate(hello["policy"])
         self._resolvers = tuple(hello["resolvers"])
         self._stills = int(hello["stills"])
 
     def __call__(self, path: Path, progress: Progress | None = None) -> dict[str, Any]:
         """`{"verdict", "pictures"}`; a bad file gives a verdict too."""
         verdict = check(
-            path, trust=self._trust, settings=self._settings, resolvers=self._resolvers, progress=progress
+            path,
+            trust=self._trust,
+            settings=self._settings,
+            resolvers=self._resolvers,
+            progress=progress,
+            policy=self._policy,
         )
         said, seen = _nameless(verdict, path), verdict.evidence
         heatmap = seen.detector.heatmap if seen.detector else None
@@ -52,7 +59,7 @@ def _nameless(verdict: Verdict, path: Path) -> dict[str, Any]:
     pattern = re.compile(rf"(?<![\w/])(?:{'|'.join(map(re.escape, longest))})(?!\w)")
 
     def clean(text: str) -> str:
-        return pattern.sub("the file", text)
+        return pattern.sub("the file", text).removeprefix("the file: ")
 
     said = verdict.to_json()
     said["reasons"] = [clean(r) for r in said["reasons"]]

@@ -18,6 +18,9 @@ from typing import Any, Literal
 from sorakit.batch.journal import Journal
 from sorakit.config import Settings
 from sorakit.errors import OutputError, UsageError
+from sorakit.moderation.decision_log import append
+from sorakit.moderation.policy import Policy
+from sorakit.moderation.policy_file import load_policy
 from sorakit.provenance.trust import Trust, load_trust
 from sorakit.scan.engines import Claims, Engine, local_engine
 from sorakit.scan.hello import digest_of, hello_of
@@ -39,10 +42,11 @@ Told = Callable[[str, float], None]
 class Order:
     """What to do. `source`: a folder, a file or a URL; `out`: the folder for journal and reports.
 
-    `pattern`: on relative names, None for all videos; `jobs`: files at a time; `stills`: pictures a file in
-    the report, 0 for none; `retry`: judge anew what could not be judged; `again`: judge all anew;
-    `label_studio`: where to write a list of review tasks, `review_all`: of all files, not only of those that
-    a person should see.
+    `policy`: what decides, `settings.policy` if None; `log`: where each decision of this run is noted, under
+    the file's name here, `settings.decision_log` if None. `pattern`: on relative names, None for all videos;
+    `jobs`: files at a time; `stills`: pictures a file in the report, 0 for none; `retry`: judge anew what
+    could not be judged; `again`: judge all anew; `label_studio`: where to write a list of review tasks,
+    `review_all`: of all files, not only of those that a person should see.
     """
 
     source: str
@@ -55,6 +59,8 @@ class Order:
     stills: int = 4
     retry: bool = False
     again: bool = False
+    policy: Policy | None = None
+    log: Path | None = None
     label_studio: Path | None = None
     review_all: bool = False
     settings: Settings = field(default_factory=Settings)
@@ -98,11 +104,15 @@ class _Run:
     def __init__(self, order: Order, journal: Journal, told: Told) -> None:
         self._order, self._journal, self._told = order, journal, told
         self._source = open_source(order.source, order.out, order.pattern)
-        self._hello = hello_of(order.settings, order.trust or load_trust(order.settings), order.resolvers)
+        self._policy = order.policy or load_policy(order.settings.policy)
+        self._log = order.log or order.settings.decision_log
+        trust = order.trust or load_trust(order.settings)
+        self._hello = hello_of(order.settings, trust, order.resolvers, self._policy)
         self._digest = digest_of(self._hello)
         self._entries: list[Entry] = []
         self._states: dict[int, dict[str, Any]] = {}
         self._fresh: set[str] = set()
+        self._twins: set[int] = set()
         self._shares: dict[int, float] = {}
         self._verdicts = {} if order.again else self._known()
 
@@ -174,6 +184,8 @@ class _Run:
             key = self._states[i].get("key")
             if key is not None and key not in self._verdicts:  # its twin was claimed, and no answer came
                 self._settle(i, {"failed": "the same bytes as another file, which could not be judged"})
+            elif i in self._twins:
+                self._note(i)
 
     def _engine(self, jobs: int, fetched: Path) -> Engine:
         hello = self._hello | {"stills": self._order.stills}
@@ -200,8 +212,9 @@ class _Run:
                 self._verdicts[facts["key"]] = done["verdict"]
                 self._fresh.add(facts["key"])
                 self._settle(i, facts, verdict=done["verdict"])
-            else:
-                self._settle(i, facts)
+            else:  # the other file may still be in work: it is noted at the end
+                self._twins.add(i)
+                self._settle(i, facts, note=False)
 
     def _keep(self, key: str, pictures: dict[str, Any]) -> None:
         """Stills go to the disk before the journal says that the file is done."""
@@ -221,10 +234,17 @@ class _Run:
         self._states[i] = state
         self._shares[i] = 1.0
         if note:
-            entry = self._entries[i]
-            head = {"file": printable(entry.name), "version": entry.version, "settings": self._digest}
-            self._journal.add(head | state | ({} if verdict is None else {"verdict": verdict}))
+            self._note(i, verdict)
         self._tell(i)
+
+    def _note(self, i: int, verdict: dict[str, Any] | None = None) -> None:
+        """The decision goes to the log first: a kill in between logs it twice rather than never."""
+        entry, state = self._entries[i], self._states[i]
+        if self._log is not None:
+            (row,) = make_rows([(entry, state)], self._verdicts, self._fresh)
+            append(self._log, row.verdict(), self._policy)
+        head = {"file": printable(entry.name), "version": entry.version, "settings": self._digest}
+        self._journal.add(head | state | ({} if verdict is None else {"verdict": verdict}))
 
     def _rows(self) -> list[Row]:
         settled = [(e, self._states[i]) for i, e in enumerate(self._entries) if i in self._states]

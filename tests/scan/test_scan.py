@@ -18,6 +18,8 @@ from typer.testing import CliRunner
 
 from sorakit.cli.app import app
 from sorakit.errors import LimitError, UsageError
+from sorakit.moderation.decision_log import entries
+from sorakit.moderation.policy_file import load_policy
 from sorakit.scan import Order, scan
 from sorakit.scan.locked import alone
 from sorakit.scan.run import JOURNAL
@@ -221,6 +223,19 @@ def test_a_credential_beside_the_file_makes_it_another(tmp_path: Path) -> None:
     (key_a, sha_a), (key_b, sha_b) = identity(tmp_path / "a.webm"), identity(tmp_path / "b.webm")
     assert sha_a == sha_b
     assert key_a != key_b
+
+
+def test_another_policy_decides_and_every_file_is_logged_once(way: Any, inputs: Path) -> None:
+    log = way.tmp / "decisions.jsonl"
+    scan(order(way, inputs, jobs=2, stills=0, log=log))
+    logged = [(e["file"], e["decision"]) for e in entries(log)]
+    assert sorted(logged) == sorted((n, f["decision"]) for n, f in lines(way.tmp / "report").items())
+    scan(order(way, inputs, stills=0, log=log))
+    assert len(list(entries(log))) == len(logged)  # a later run that judges nothing logs nothing
+    newsroom = load_policy("newsroom")
+    told = scan(order(way, inputs, stills=0, policy=newsroom, pattern="a.mp4"))
+    assert told["counts"]["judged"] == 1
+    assert lines(way.tmp / "report")["a.mp4"]["policy"] == newsroom.label
 
 
 def test_two_scans_do_not_share_an_output(tmp_path: Path) -> None:
