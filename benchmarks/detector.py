@@ -21,7 +21,7 @@ from detectors.dataset import read_dataset
 from detectors.fitting import Recipe, fit_fusion, labels_of
 from detectors.metrics import auc
 from detectors.shipped import Shipped
-from detectors.splits import final_set
+from detectors.splits import final_set, folds
 from detectors.train import train
 from detectors.variants import LATER, PLAIN, SOCIAL
 
@@ -56,24 +56,29 @@ def cell(e: dict[str, Any]) -> str:
 
 
 def each_left_out(all_clips: Table) -> list[list[object]]:
-    """For each group with generated clips: a model without it, its clips against real ones of other groups.
+    """For each group with generated clips: models without it and without a fifth of the real sources in turn.
 
-    Real clips are scored by the same model, and so were seen in training: these AUC compare generators with
-    each other, while the folds' figures hold both classes out.
+    Its clips are held against the real clips of that fifth, so both are new to the model; five AUC, averaged
+    by the number of real clips.
     """
-    recipe, out = Recipe(grid=(Recipe().grid[-1],)), []
+    strengths, recipe, out = Recipe().grid[-1], Recipe(), []
     groups = np.array([i.group for i in all_clips.items])
     y = labels_of(all_clips.items)
+    parts = folds(all_clips.items, 5, 0)
     for group in sorted({str(g) for g in groups[y == 1]}):
-        model = fit_fusion(all_clips.where(groups != group), recipe, recipe.grid[0])
-        ai, real = (groups == group) & (y == 1), (groups != group) & (y == 0)
-        cells: list[object] = [group, int(ai.sum())]
-        for form in (PLAIN, SOCIAL):
-            s = model.decision_function(all_clips.of(form))
-            both = np.concatenate([s[real], s[ai]])
-            mark = np.repeat([0, 1], [int(real.sum()), int(ai.sum())])
-            cells.append(f"{auc(mark, both):.3f}")
-        out.append(cells)
+        own = (groups == group) & (y == 1)
+        cells: list[object] = [group, int(own.sum())]
+        won = {PLAIN: 0.0, SOCIAL: 0.0}
+        count = 0
+        for _, test in parts:
+            held = np.isin(np.arange(len(y)), test) & (y == 0) & (groups != group)
+            model = fit_fusion(all_clips.where(~held & (groups != group)), recipe, strengths)
+            mark = np.repeat([0, 1], [int(held.sum()), int(own.sum())])
+            for form in won:
+                s = model.decision_function(all_clips.of(form))
+                won[form] += auc(mark, np.concatenate([s[held], s[own]])) * int(held.sum())
+            count += int(held.sum())
+        out.append([*cells, *(f"{v / count:.3f}" for v in won.values())])
     return out
 
 

@@ -7,6 +7,7 @@ stands in this package's code as well). Out: the fitted estimators.
 import hashlib
 import io
 import json
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -31,10 +32,7 @@ def save_model(model: Any, card: dict[str, Any], path: Path) -> str:
 
     Raises `ModelError` without skops.
     """
-    try:
-        from skops import io as skops_io  # noqa: PLC0415 - loads scikit-learn
-    except ImportError as error:
-        raise ModelError("model files need skops: pip install skops") from error
+    skops_io = _skops()
     data = _stable(skops_io.dumps(model))
     digest = hashlib.sha256(data).hexdigest()
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -85,14 +83,33 @@ def load_model(path: Path, sha256: str | None = None) -> tuple[Any, dict[str, An
             f"{path.name} is not the model that its card describes (SHA-256 differs from {wanted[:12]}…); "
             "it was changed or damaged, reinstall or train again"
         )
-    try:
-        from skops import io as skops_io  # noqa: PLC0415 - loads scikit-learn
-    except ImportError as error:
-        raise ModelError("the detector needs scikit-learn and skops: pip install skops") from error
+    skops_io = _skops()
     strange = set(skops_io.get_untrusted_types(data=data)) - set(TRUSTED)
     if strange:
         raise ModelError(f"{path.name} holds types that no model needs: {', '.join(sorted(strange))}")
     return skops_io.loads(data, trusted=list(TRUSTED)), card
+
+
+class _NoTorch:
+    """A finder that finds no torch: skops imports it wherever it is installed, which takes seconds."""
+
+    @staticmethod
+    def find_spec(name: str, path: Any = None, target: Any = None) -> None:
+        """Say that torch is not here; leave all else to the next finder."""
+        if name == "torch":
+            raise ModuleNotFoundError("torch is not needed here", name="torch")
+
+
+def _skops() -> Any:
+    """The reader and writer of model files; loads scikit-learn."""
+    sys.meta_path.insert(0, _NoTorch)
+    try:
+        from skops import io as skops_io  # noqa: PLC0415
+    except ImportError as error:
+        raise ModelError("model files need scikit-learn and skops: pip install skops") from error
+    finally:
+        sys.meta_path.remove(_NoTorch)
+    return skops_io
 
 
 def _stable(data: bytes) -> bytes:

@@ -36,6 +36,7 @@ def train(options: dict[str, Any], report: Report) -> dict[str, Any]:
         folds=int(options["folds"]),
         prior=float(options["prior"]),
         keep_final_out=bool(options["keep_final_out"]),
+        final_report=bool(options["final_report"]),
         report=report,
     )
 

@@ -44,11 +44,13 @@ def train(
     folds: int = 5,
     prior: float = 0.5,
     keep_final_out: bool = False,
+    final_report: bool = False,
     report: Report | None = None,
 ) -> dict[str, Any]:
     """Train on `data` (a manifest or two folders) and write the model to `out`; returns its card.
 
-    `keep_final_out`: leave the final set (see `detectors.splits`) out of everything and report on it, once.
+    `keep_final_out`: leave the final set (see `detectors.splits`) out of everything and report on it.
+    `final_report`: report on it by such a model, then fit the one that is written on everything.
     Raises `UsageError` for data without both classes or with fewer groups than folds, `InputError` when no
     clip can be read.
 
@@ -61,10 +63,14 @@ def train(
     wanted = (*(v for v, _ in recipe.variants), SOCIAL)
     table = gather(items, wanted, cache, lambda step, share: tell(step, 0.8 * share))
     final = final_set(table.items)
-    used = table.where(~final) if keep_final_out else table
-    scores = held_out(used, recipe, k=folds, seed=seed, report=lambda s, p: tell(s, 0.8 + 0.15 * p))
-    tell("final fit", 0.95)
-    bundle = bundle_of(used, recipe, scores, prior=prior, seed=seed)
+    judged = None
+    if keep_final_out or final_report:
+        used, scores, bundle = _fit(table.where(~final), recipe, tell, folds=folds, seed=seed, prior=prior)
+        kept = table.where(final)
+        new = {v: bundle["fusion"].decision_function(kept.of(v)) for v in (PLAIN, SOCIAL)}
+        judged = figures(kept.items, new, bundle, seed=seed)
+    if not keep_final_out:
+        used, scores, bundle = _fit(table, recipe, tell, folds=folds, seed=seed, prior=prior)
     card: dict[str, Any] = {
         "name": name,
         "version": version,
@@ -78,13 +84,19 @@ def train(
         "failed": table.failed,
         "distributions": distributions(bundle, used.of(PLAIN), scores[PLAIN]),
     }
-    if keep_final_out:
-        kept = table.where(final)
-        new = {v: bundle["fusion"].decision_function(kept.of(v)) for v in (PLAIN, SOCIAL)}
-        card["final"] = figures(kept.items, new, bundle, seed=seed)
+    if judged is not None:
+        card["final"] = judged
     digest = save_model(bundle, card, out)
     write_card(card | {"sha256": digest}, used.items, out.with_suffix(".md"))
     return card | {"sha256": digest}
+
+
+def _fit(
+    used: Table, recipe: Recipe, tell: Report, *, folds: int, seed: int, prior: float
+) -> tuple[Table, dict[str, Floats], dict[str, Any]]:
+    scores = held_out(used, recipe, k=folds, seed=seed, report=lambda s, p: tell(s, 0.8 + 0.15 * p))
+    tell("final fit", 0.95)
+    return used, scores, bundle_of(used, recipe, scores, prior=prior, seed=seed)
 
 
 def bundle_of(

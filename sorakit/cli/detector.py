@@ -43,6 +43,10 @@ def train(
     keep_final_out: Annotated[
         bool, typer.Option("--keep-final-out", help="Keep the final set out of everything, and report on it.")
     ] = False,
+    final_report: Annotated[
+        bool,
+        typer.Option("--final-report", help="Report on the final set by a model without it; fit on all."),
+    ] = False,
     cache: Cache = None,
     seed: Seed = 0,
     json_out: Json = False,
@@ -59,7 +63,8 @@ def train(
     if not 0 < prior < 1:
         raise typer.BadParameter("must lie between 0 and 1", param_hint="--prior")
     options = {"data": str(data), "out": str(out), "cache": str(_cache(cache)), "seed": seed, "folds": folds}
-    options |= {"name": name, "version": version, "prior": prior, "keep_final_out": keep_final_out}
+    options |= {"name": name, "version": version, "prior": prior}
+    options |= {"keep_final_out": keep_final_out, "final_report": final_report}
     answer = _run("train", options, "training", json_out)
     if not json_out:
         console.print(_figures(answer["held_out"], "held-out folds"))

@@ -151,6 +151,15 @@ def test_detect_prints_one_object_a_file(kit, video, tmp_path):
     assert overlay.read_bytes().startswith(b"\x89PNG")
 
 
+def test_check_asks_the_detector_that_the_settings_name(kit, video, monkeypatch):
+    path = video(22, noise=2.0)
+    found = json.loads(kit("check", path, "--json").stdout)
+    assert found["detector"]["model"].startswith("sorakit-detector@")
+    assert found["decision"] in ("likely_ai", "uncertain", "no_evidence")
+    monkeypatch.setenv("SORAKIT_DETECTOR", "none")
+    assert json.loads(kit("check", path, "--json").stdout)["detector"] is None
+
+
 def test_detect_goes_on_after_a_bad_file(kit, video, tmp_path):
     (tmp_path / "clips").mkdir()
     (tmp_path / "clips" / "bad.mp4").write_bytes(b"rubbish")
