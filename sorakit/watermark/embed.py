@@ -52,9 +52,9 @@ _DECAY = 0.2  # of the excess amplitude, a frame
 _LITTLE = 1.02
 _ROUNDING = 1 / 12  # mean square of rounding to whole levels
 _MARGIN = 0.03  # dB, for what is still owed when a short video ends
-_PAYBACK, _REPAY_FRAMES = (0.5, 0.75), 2
-"""Largest share of a frame's budget that pays back what earlier ones overspent, of error and of similarity;
-and how fast."""
+_PAYBACK, _REPAY_FRAMES = 0.5, 2
+"""Largest share of a frame's budget that goes into what earlier frames overspent; and how fast. More would
+save the similarity of pictures without fine detail, and lose their mark at the next encoding."""
 _DISSIMILAR, _AT = 0.0072, 45.0
 """Structural similarity that a frame may lose at this PSNR, dB, so that the mean stays above 0.992."""
 _WINDOW, _EVERY = 5, 3
@@ -113,7 +113,7 @@ class LumaEmbedder:
 
     def _thrift(self) -> float:
         """Below 1 while earlier frames' excess is being paid back."""
-        owed = max(min(debt / _REPAY_FRAMES, most) for debt, most in zip(self._debts, _PAYBACK, strict=True))
+        owed = min(max(self._debts) / _REPAY_FRAMES, _PAYBACK)
         return float(np.sqrt(1 - owed))
 
     def _boosted(self, amplitude: Floats) -> Floats:
