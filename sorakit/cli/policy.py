@@ -47,14 +47,20 @@ def show(name: NAME, json_out: JSON = False) -> None:
     if json_out:
         print_json(policy.model_dump(mode="json") | {"sha256": policy.digest})
         return
-    table = Table("", "if the evidence says", "then", "looked at by", "note", box=None, padding=(0, 2))
+    table = Table("", box=None, padding=(0, 1))
+    table.add_column("if it is", no_wrap=True)
+    table.add_column("then", no_wrap=True)
+    for head in ("looked at by", "note"):
+        table.add_column(head)
+    used = {policy.follow(d).action for d in Decision}
     for place, decision in enumerate([*policy.order, Decision.NO_EVIDENCE, Decision.ERROR], 1):
         follow = policy.follow(decision)
         colour = {"none": "dim", "label": "cyan", "hold": "yellow", "reject": "red"}[follow.action]
-        then = Text(ACTIONS[follow.action], style=colour)
+        then = Text(follow.action, style=colour)
         who, note = (Text(one_line(text)) for text in (follow.review or "–", follow.note or ""))
         table.add_row(str(place), str(decision), then, who, note)
     console.print(Text(f"{policy.label}: {one_line(policy.about)}\n"), table, sep="\n")
+    console.print("\n" + "; ".join(f"{a}: {words}" for a, words in ACTIONS.items() if a in used) + ".")
     if bands := policy.detector:
         console.print(
             f"\nThe detector counts as likely_ai from {bands.likely_ai:g} and as uncertain from "
