@@ -8,7 +8,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from sorakit.cli.asking import anchors
+from sorakit.cli.asking import LogOption, PolicyOption, ResolverOption, TrustOption, anchors
 from sorakit.cli.ingredients import ingredient_tree
 from sorakit.cli.ui import console, one_line, print_error, print_json, progress_bar
 from sorakit.nb.words import credential_words, mark_words, recovery_words
@@ -33,18 +33,8 @@ def check(
     json_out: Annotated[
         bool, typer.Option("--json", help="One JSON object a file a line, on stdout.")
     ] = False,
-    trust: Annotated[
-        list[str] | None,
-        typer.Option(help="`dev` for this user's development certificate, or a PEM file of anchors."),
-    ] = None,
-    resolver: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Ask this Soft Binding Resolution API where a mark leads that the registry here does not "
-            "know; sends the mark's id and nothing else.",
-            metavar="URL",
-        ),
-    ] = None,
+    trust: TrustOption = None,
+    resolver: ResolverOption = None,
     fragment: Annotated[
         list[Path] | None,
         typer.Option(
@@ -58,13 +48,8 @@ def check(
             help="Ask a trusted signer's issuer whether the certificate was revoked. Uses the network.",
         ),
     ] = None,
-    policy: Annotated[
-        str | None,
-        typer.Option(help="What decides: default, platform, newsroom, classroom, or a YAML file."),
-    ] = None,
-    log: Annotated[
-        Path | None, typer.Option(help="Add every decision, with its evidence, to this file.")
-    ] = None,
+    policy: PolicyOption = None,
+    log: LogOption = None,
     fail_above: Annotated[
         float | None, typer.Option(min=0, max=1, help="Exit 10 if a detector's probability exceeds this.")
     ] = None,

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from sorakit.cli.asking import anchors
+from sorakit.cli.asking import LogOption, PolicyOption, ResolverOption, TrustOption, anchors
 from sorakit.cli.ui import console, print_error, print_json, progress_bar
 
 MAX_TOLD = 20
@@ -33,25 +33,10 @@ def scan(
         Literal["local", "ray"],
         typer.Option(help="`local`: processes here; `ray`: the cluster of RAY_ADDRESS, or one started here."),
     ] = "local",
-    trust: Annotated[
-        list[str] | None,
-        typer.Option(help="`dev` for this user's development certificate, or a PEM file of anchors."),
-    ] = None,
-    resolver: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Ask this Soft Binding Resolution API where a mark leads that the registry here does not "
-            "know; sends the mark's id and nothing else.",
-            metavar="URL",
-        ),
-    ] = None,
-    policy: Annotated[
-        str | None,
-        typer.Option(help="What decides: default, platform, newsroom, classroom, or a YAML file."),
-    ] = None,
-    log: Annotated[
-        Path | None, typer.Option(help="Add every decision, with its evidence, to this file.")
-    ] = None,
+    trust: TrustOption = None,
+    resolver: ResolverOption = None,
+    policy: PolicyOption = None,
+    log: LogOption = None,
     stills: Annotated[int, typer.Option(min=0, max=16, help="Pictures of each file in the report.")] = 4,
     retry: Annotated[
         bool, typer.Option("--retry", help="Try the files again that could not be checked.")
