@@ -2,7 +2,7 @@
 
 In: a loaded model and the descriptions of one or more windows. Out: `DetectorEvidence`. The band follows from
 the score alone and does not move with the prior; `likely_real` is never given, for a low score was not shown
-to be evidence of a recording. The lowest band is `abstain`.
+to be evidence of a recording. The lowest band is `abstain` with a probability; without one, it is a refusal.
 """
 
 import math
@@ -96,18 +96,20 @@ class Judge:
         self, windows: Sequence[Window], prior: float, again: float | None = None
     ) -> DetectorEvidence:
         """Evidence from windows in time. `again`: the first one's score after a re-encode."""
-        scores = [self.score(w.described) for w in windows]
-        score = float(np.mean(scores))
         values = np.mean([w.described.values for w in windows], 0)
         reasons = self.refuse(windows)
-        label = "abstain" if reasons else self.band(score)
-        if not reasons and again is not None and label == "likely_ai" and self.band(again) != label:
-            label = "uncertain" if self.band(again) == "uncertain" else "abstain"
-            reasons.append("the score does not stand a re-encode, so the upper band is not given")
+        scores = [self.score(w.described) for w in windows]
+        score = float(np.mean(scores))
+        label = self.band(score)
+        if again is not None and label == "likely_ai" and self.band(again) != label:
+            label = "uncertain"
+            if self.band(again) == "abstain":
+                reasons.append("a re-encode takes the score from the highest band to the lowest")
+        if reasons:
+            return DetectorEvidence(None, "abstain", self.name, reasons=reasons, prior=prior)
         chance = self.chance(score, prior)
-        short = max(w.frames for w in windows) < MIN_FRAMES
         return DetectorEvidence(
-            probability=None if short else round(chance, 4),
+            probability=round(chance, 4),
             label=label,  # type: ignore[arg-type]
             model=self.name,
             segments=[
@@ -118,7 +120,7 @@ class Judge:
                 }
                 for w, s in zip(windows, scores, strict=True)
             ],
-            reasons=reasons or [self._words(label, chance, prior)],
+            reasons=[self._words(label, chance, prior)],
             prior=prior,
             heatmap=self._heatmap(windows, score, prior),
             families=self._spoke(values),

@@ -29,6 +29,7 @@ Floats = npt.NDArray[np.float64]
 
 _FAR_QUANTILE = 0.995
 _FAR = 4.0
+_MIN_FAR = 10
 _MIN_KNOWN = 4
 """Clips of a generator from which its mean is told apart, and its hits counted."""
 
@@ -117,7 +118,7 @@ def bundle_of(
         "high": high,
         "margin": float(np.quantile(np.abs(scores[PLAIN] - scores[SOCIAL]), 0.9)),
         "false_alarms": float((worst[y == 0] > high).mean()),
-        "far_limit": int(np.quantile(far.sum(1), _FAR_QUANTILE)),
+        "far_limit": max(_MIN_FAR, int(np.quantile(far.sum(1), _FAR_QUANTILE))),
         "generators": generators,
         "centroids": centroids,
         "hit_rate": round(_hit_rate(fusion, table), 3),

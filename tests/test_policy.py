@@ -105,6 +105,7 @@ TABLE = {
     "detector says AI": (evidence(detector=detector("likely_ai")), Decision.LIKELY_AI),
     "detector between": (evidence(detector=detector("uncertain", 0.5)), Decision.UNCERTAIN),
     "detector abstains": (evidence(detector=detector("abstain", None)), Decision.UNCERTAIN),
+    "detector low": (evidence(detector=detector("abstain", 0.1)), Decision.NO_EVIDENCE),
     "camera by a stranger's word": (
         evidence(provenance=credential("valid_untrusted", declares_capture=True)),
         Decision.NO_EVIDENCE,

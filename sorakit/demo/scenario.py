@@ -15,6 +15,7 @@ from sorakit.check import check
 from sorakit.config import Settings
 from sorakit.demo.making import Sampler, Stage, make
 from sorakit.demo.story import STEPS, Step
+from sorakit.detect import OFF
 from sorakit.errors import IdentityError, InputError, OutputError, UnsupportedError
 from sorakit.nb.card import registered_credential
 from sorakit.provenance.credential import Credential
@@ -87,7 +88,7 @@ def tell(
     True
     """
     start = time.monotonic()
-    settings = settings or Settings()
+    settings = (settings or Settings()).model_copy(update={"detector": OFF})  # of credentials and marks alone
     if camera is not None:
         _require_short(camera, settings)
     identity, made = ensure_identity(settings)

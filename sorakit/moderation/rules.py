@@ -122,9 +122,13 @@ def _likely_ai(e: Evidence) -> str | None:
 
 
 def _uncertain(e: Evidence) -> str | None:
-    if e.detector and e.detector.label in ("uncertain", "abstain"):
-        why = e.detector.reasons or ["score in the middle"]
-        return f"The detector {e.detector.model} cannot tell: {'; '.join(why)}."
+    said = e.detector
+    if said is None:
+        return None
+    # An abstention with a probability is the lowest band: a low score is no evidence, of either kind.
+    if said.label == "uncertain" or (said.label == "abstain" and said.probability is None):
+        why = said.reasons or ["score in the middle"]
+        return f"The detector {said.model} cannot tell: {'; '.join(why)}."
     return None
 
 

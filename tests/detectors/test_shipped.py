@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 
 from detectors.baselines import D3Like, ReStraVLike
-from detectors.evidence import MIN_FRAMES
+from detectors.clip import canonical, read_squares
+from detectors.describe import describe
+from detectors.evidence import MIN_FRAMES, Judge, Window
 from detectors.features import FAMILIES
 from detectors.probes import CodecOnly, FpsOnly
-from detectors.shipped import Shipped
+from detectors.shipped import Shipped, judge_of
 from sorakit.errors import NotAVideoError, UsageError
 from sorakit.video.roundtrip import compress
 
@@ -92,6 +94,25 @@ def test_drawings_are_not_judged(tmp_path):
     found = Shipped().detect(path)
     assert found.label == "abstain"
     assert any("few tones" in r for r in found.reasons)
+    assert (found.probability, found.heatmap) == (None, None)
+
+
+def test_an_unstable_score_is_not_given_the_upper_band(video):
+    judge = judge_of()
+    clip = canonical(read_squares(video(1, noise=2.0)))
+    described = describe(clip)
+    score = judge.score(described)
+    bands = {"high": score - 0.1, "low": score - 0.5, "margin": 0.2}
+    strict = Judge(judge._b | bands, judge.name)
+    window = [Window(0.0, 1.6, 13, described)]
+    assert strict.close(score)
+    assert not strict.close(score + 0.2)
+    assert strict.evidence(window, 0.5).label == "likely_ai"
+    assert strict.evidence(window, 0.5, score).label == "likely_ai"
+    assert strict.evidence(window, 0.5, score - 0.2).label == "uncertain"
+    refused = strict.evidence(window, 0.5, score - 1)
+    assert (refused.label, refused.probability) == ("abstain", None)
+    assert "re-encode" in refused.reasons[0]
 
 
 def test_a_long_clip_is_judged_in_three_places(video):
@@ -144,7 +165,7 @@ def test_our_own_model_is_never_called_real(tmp_path):
         "-c",
         kit,
         "generate",
-        "a red circle moves right",
+        "a big red circle bounces on a navy background",
         "-o",
         str(out),
         "--seed",
