@@ -138,7 +138,7 @@ class Odd:
         (Odd(lambda: torch.randn(1, 4, 3, 2, 2), calls=2), "more than once"),
         (Odd(lambda: torch.randn(1, 4, 3, 2, 2), calls=0), "drew no noise"),
     ],
-    ids=str,
+    ids=["zeros", "repeated", "flat", "two clips", "twice", "never"],
 )
 def test_what_is_not_plain_noise_is_refused(pipe: Any, says: str) -> None:
     with pytest.raises(UsageError, match=says), marked(pipe, 7, KEY, SEED):
