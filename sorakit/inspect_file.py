@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from sorakit.errors import UsageError
 from sorakit.provenance.labels import read_aigc
 from sorakit.provenance.trust import Trust
 from sorakit.provenance.verify import read_credential
@@ -89,7 +90,11 @@ def inspect_file(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
 def run_detector(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """Let one installed detector judge one file; foreign code, away from keys and registry."""
     progress("detector", 0.0)
-    (point,) = entry_points(group="sorakit.detectors", name=request["name"])
+    points = {p.value: p for p in entry_points(group="sorakit.detectors", name=request["name"])}
+    if len(points) != 1:
+        offered = ", ".join(points) or "no package"
+        raise UsageError(f"one package must offer the detector {request['name']!r}, got {offered}")
+    (point,) = points.values()
     return asdict(point.load()().detect(Path(request["path"])))
 
 
