@@ -301,11 +301,11 @@ def test_licence_is_apache() -> None:
 
 def test_commands_of_the_readme_exist() -> None:
     readme, makefile = (ROOT / "README.md").read_text(), (ROOT / "Makefile").read_text()
-    wanted = set(re.findall(r"^\s*(?:\$ )?make (\w+)", readme, re.M)) | set(
-        re.findall(r"`make (\w+)`", readme)
+    wanted = set(re.findall(r"^\s*(?:\$ )?make ([\w-]+)", readme, re.M)) | set(
+        re.findall(r"`make ([\w-]+)`", readme)
     )
     assert {"demo", "test"} <= wanted
-    assert wanted <= set(re.findall(r"^(\w+):", makefile, re.M))
+    assert wanted <= set(re.findall(r"^([\w-]+):", makefile, re.M))
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").glob("[a-z]*.py")), ids=lambda p: p.name)
@@ -335,6 +335,7 @@ def test_the_wheel_is_whole(tmp_path: Path) -> None:
     assert any(n.startswith("sorakit/registry/migrations/") for n in names)
     assert any(n.endswith("LICENSE") for n in names)
     assert not [n for n in names if n.startswith(("tests/", "notebooks/", "benchmarks/"))]
+    assert "sorakit/notebooks/00_five_minute_tour.ipynb" in names
 
 
 def _tracked(path: Path) -> bool:

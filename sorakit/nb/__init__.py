@@ -8,19 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sorakit.nb.card import CredentialCard
-    from sorakit.nb.exercise import expect
+    from sorakit.nb.exercise import check
     from sorakit.nb.lab import AttackLab
+    from sorakit.nb.plot import style
     from sorakit.nb.view import show, side_by_side, strip
 
-__all__ = ["AttackLab", "CredentialCard", "expect", "show", "side_by_side", "strip"]
+__all__ = ["AttackLab", "CredentialCard", "check", "show", "side_by_side", "strip", "style"]
 
 _HOME = {
     "AttackLab": "lab",
     "CredentialCard": "card",
-    "expect": "exercise",
+    "check": "exercise",
     "show": "view",
     "side_by_side": "view",
     "strip": "view",
+    "style": "plot",
 }
 
 
