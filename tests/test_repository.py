@@ -335,7 +335,7 @@ def test_the_wheel_is_whole(tmp_path: Path) -> None:
     assert any(n.startswith("sorakit/registry/migrations/") for n in names)
     assert any(n.endswith("LICENSE") for n in names)
     assert not [n for n in names if n.startswith(("tests/", "notebooks/", "benchmarks/"))]
-    assert "sorakit/notebooks/00_five_minute_tour.ipynb" in names
+    assert "sorakit/course/notebooks/00_five_minute_tour.ipynb" in names
 
 
 def _tracked(path: Path) -> bool:

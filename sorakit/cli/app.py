@@ -21,6 +21,7 @@ from sorakit.cli import (
     generate,
     inspect_latent,
     keys,
+    lab,
     mark,
     policy,
     registry,
@@ -52,6 +53,7 @@ app.command()(serve.serve)
 app.command("inspect-latent")(inspect_latent.inspect_latent)
 app.command()(attack.attack)
 app.command()(demo.demo)
+app.command()(lab.lab)
 app.command()(doctor.doctor)
 app.add_typer(bench.app, name="bench")
 app.command()(train.train)

@@ -1,0 +1,38 @@
+"""The site: `make docs` renders the course with its outputs, the guides, cards and the API reference.
+
+The source folder is the repository, so that links between README, docs, notebooks and cards are the same
+here, in a clone and in a working copy of the course.
+"""
+
+project = "sorakit"
+author = "the sorakit authors"
+root_doc = "docs/index"
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.intersphinx"]
+include_patterns = [
+    "README.md",
+    "docs/**",
+    "notebooks/*.ipynb",
+    "sorakit/weights/*/MODEL_CARD.md",
+    "detectors/models/*.md",
+]
+exclude_patterns = ["docs/_build", "**/.ipynb_checkpoints", "notebooks/.cache"]
+nitpicky = True
+
+html_theme = "sphinx_book_theme"
+html_title = "sorakit"
+html_theme_options = {"show_toc_level": 2, "use_download_button": True}
+html_extra_path = ["_site"]
+templates_path: list[str] = []
+
+myst_enable_extensions = ["colon_fence", "dollarmath"]
+myst_heading_anchors = 3
+nb_execution_mode = "cache"
+nb_execution_timeout = 600
+nb_execution_raise_on_error = True
+nb_merge_streams = True
+
+default_role = "literal"
+autodoc_typehints = "signature"
+autodoc_member_order = "bysource"
+autosummary_generate = True
+intersphinx_mapping: dict[str, tuple[str, str | None]] = {}
