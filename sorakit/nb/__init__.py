@@ -10,14 +10,16 @@ if TYPE_CHECKING:
     from sorakit.nb.card import CredentialCard
     from sorakit.nb.exercise import check
     from sorakit.nb.lab import AttackLab
+    from sorakit.nb.noise import NoiseSlider
     from sorakit.nb.plot import style
     from sorakit.nb.view import show, side_by_side, strip
 
-__all__ = ["AttackLab", "CredentialCard", "check", "show", "side_by_side", "strip", "style"]
+__all__ = ["AttackLab", "CredentialCard", "NoiseSlider", "check", "show", "side_by_side", "strip", "style"]
 
 _HOME = {
     "AttackLab": "lab",
     "CredentialCard": "card",
+    "NoiseSlider": "noise",
     "check": "exercise",
     "show": "view",
     "side_by_side": "view",
