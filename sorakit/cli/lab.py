@@ -74,7 +74,9 @@ def _voila(name: str | None, port: int, browser: bool) -> list[str]:
 
 def _installed(module: str) -> None:
     if importlib.util.find_spec(module) is None:
-        raise UsageError("the course needs more packages; install them with: pip install 'sorakit[notebooks]'")
+        raise UsageError(
+            "the course needs more packages; install them with: pip install 'sorakit[notebooks]'"
+        )
 
 
 def _serve(command: list[str], folder: Path) -> int:

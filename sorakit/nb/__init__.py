@@ -7,6 +7,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sorakit.nb.attention import AttentionMap
+    from sorakit.nb.capture import attention_weights
     from sorakit.nb.card import CredentialCard
     from sorakit.nb.exercise import check
     from sorakit.nb.lab import AttackLab
@@ -14,12 +16,25 @@ if TYPE_CHECKING:
     from sorakit.nb.plot import style
     from sorakit.nb.view import show, side_by_side, strip
 
-__all__ = ["AttackLab", "CredentialCard", "NoiseSlider", "check", "show", "side_by_side", "strip", "style"]
+__all__ = [
+    "AttackLab",
+    "AttentionMap",
+    "CredentialCard",
+    "NoiseSlider",
+    "attention_weights",
+    "check",
+    "show",
+    "side_by_side",
+    "strip",
+    "style",
+]
 
 _HOME = {
     "AttackLab": "lab",
+    "AttentionMap": "attention",
     "CredentialCard": "card",
     "NoiseSlider": "noise",
+    "attention_weights": "capture",
     "check": "exercise",
     "show": "view",
     "side_by_side": "view",
