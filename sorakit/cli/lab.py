@@ -41,8 +41,8 @@ def lab(
     from sorakit.nb.course import find, titles, working_copy  # noqa: PLC0415 - keeps `--help` quick
 
     if list_only:
-        for name in titles().values():
-            typer.echo(name)
+        for title in titles().values():
+            typer.echo(title)
         return
     if number is None and (fresh or app):
         raise UsageError(f"`{'--fresh' if fresh else '--app'}` needs the number of a notebook")

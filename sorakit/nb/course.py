@@ -18,7 +18,7 @@ _PARTS = ("notebooks/*.ipynb", "docs/*.md", "docs/*.png", "README.md")
 
 
 def home() -> Path:
-    """The folder that holds `notebooks/`: in the installed package, or in the repository that it runs from."""
+    """The folder that holds `notebooks/`: in the installed package, or the repository that it runs from."""
     for place in (_PACKAGE / "course", _PACKAGE.parent):
         if (place / "notebooks").is_dir():
             return place
