@@ -9,6 +9,7 @@ from typing import Any
 
 from sorakit.config import Settings
 from sorakit.errors import ProvenanceError
+from sorakit.hold import hold_signals
 from sorakit.place import in_place, move
 from sorakit.provenance.manifest import ManifestSpec
 from sorakit.provenance.verify import Credential
@@ -50,19 +51,27 @@ def register_and_move(
     overwrite: bool,
     sidecar: Path | None = None,
 ) -> None:
-    """The row first, then the rename; a rename that fails takes the row back. `labels` go into the log."""
+    """The row first, then the rename; a rename that fails takes the row back. `labels` go into the log.
+
+    Ctrl-C and SIGTERM wait for either step, so that none comes between a row and the note that it is there.
+    """
     report("register", 0.0)
     with Registry(settings.database_url) as registry:
-        registry.add_pending(record)
+        pending = False
         try:
+            with hold_signals():
+                registry.add_pending(record)
+                pending = True
             if labels is not None:
                 registry.audit("labelled", record.manifest_id, **labels)
             report("rename", 0.0)
-            move(signed, output, overwrite=overwrite, sidecar=sidecar)
+            with hold_signals():
+                move(signed, output, overwrite=overwrite, sidecar=sidecar)
+                report("confirm", 0.0)
+                registry.confirm(record.manifest_id)
         except BaseException:
-            if not in_place(signed, output):
-                registry.discard(record.manifest_id)
+            with hold_signals():
+                if pending and not in_place(signed, output):
+                    registry.discard(record.manifest_id)
             raise
-        report("confirm", 0.0)
-        registry.confirm(record.manifest_id)
     report("confirm", 1.0)

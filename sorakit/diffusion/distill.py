@@ -27,7 +27,7 @@ Restart = Callable[[Tensor, float], Tensor]
 class Plan:
     """The student's steps (`evaluations`), and the teacher's within each (`substeps`), at levels of `shift`.
 
-    Salience counts `object_weight` times; no level weighs more than 1 / `cap`².
+    Salience counts `object_weight` times; no level weighs more than `1 / cap**2`.
     """
 
     evaluations: int

@@ -1,0 +1,50 @@
+"""Signals wait for a block, and come out behind it with their own handler."""
+
+import signal
+import threading
+
+import pytest
+
+from sorakit.hold import hold_signals
+
+
+def test_ctrl_c_waits_for_the_block() -> None:
+    done = []
+    with pytest.raises(KeyboardInterrupt), hold_signals():
+        signal.raise_signal(signal.SIGINT)
+        done.append("the rest of the block")
+    assert done == ["the rest of the block"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_error_in_the_block_does_not_swallow_ctrl_c() -> None:
+    with pytest.raises(ZeroDivisionError), hold_signals():
+        raise ZeroDivisionError
+    with pytest.raises(KeyboardInterrupt) as caught, hold_signals():
+        signal.raise_signal(signal.SIGINT)
+        raise ZeroDivisionError
+    assert isinstance(caught.value.__context__, ZeroDivisionError)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_ignored_signal_stays_ignored() -> None:
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        with hold_signals():
+            assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+            signal.raise_signal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_in_another_thread_it_does_nothing() -> None:
+    seen: list[object] = []
+
+    def work() -> None:
+        with hold_signals():
+            seen.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [signal.default_int_handler]
