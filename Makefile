@@ -4,13 +4,14 @@ PYTHON ?= python3.11
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.sorakit-installed
 
-.PHONY: help setup demo test test-all lab lint bench clean
+.PHONY: help setup demo test test-all lab docs lint bench clean
 help:
 	@echo "make setup   environment in $(VENV)"
 	@echo "make demo    generate, mark, sign, strip, recover and check; opens a report"
 	@echo "make test    the tests (TESTS=path and ARGS=... narrow them)"
 	@echo "make test-all  the same, and every notebook run as shipped and solved"
 	@echo "make lab     JupyterLab on the notebooks"
+	@echo "make docs    the site in docs/_build, notebooks with their outputs (minutes)"
 	@echo "make lint    ruff, mypy --strict, import contracts, stripped notebooks"
 	@echo "make bench   measure the README's table again (minutes to an hour)"
 
@@ -37,7 +38,10 @@ test-all: setup
 	$(BIN)/python -m pytest $(TESTS) -n 2 --dist worksteal $(ARGS)
 
 lab: setup
-	$(BIN)/python -m jupyterlab notebooks
+	$(BIN)/sorakit lab
+
+docs: setup
+	$(BIN)/python -m sphinx -W --keep-going -c docs -b html . docs/_build $(ARGS)
 
 lint: setup
 	$(BIN)/ruff check .
@@ -50,4 +54,4 @@ bench: setup
 	for f in benchmarks/[a-z]*.py; do echo "== $$f"; $(BIN)/python $$f $(ARGS) || exit 1; done
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache sorakit-demo
+	rm -rf $(VENV) docs/_build .mypy_cache .ruff_cache .pytest_cache sorakit-demo

@@ -7,7 +7,7 @@ here, in a clone and in a working copy of the course.
 project = "sorakit"
 author = "the sorakit authors"
 root_doc = "docs/index"
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.intersphinx"]
+extensions = ["myst_nb", "sphinx_design", "sphinx.ext.autodoc"]
 include_patterns = [
     "README.md",
     "docs/**",
@@ -16,13 +16,12 @@ include_patterns = [
     "detectors/models/*.md",
 ]
 exclude_patterns = ["docs/_build", "**/.ipynb_checkpoints", "notebooks/.cache"]
-nitpicky = True
 
 html_theme = "sphinx_book_theme"
 html_title = "sorakit"
-html_theme_options = {"show_toc_level": 2, "use_download_button": True}
+html_theme_options = {"show_toc_level": 2, "use_download_button": True, "navbar_persistent": []}
+html_context = {"default_mode": "auto"}
 html_extra_path = ["_site"]
-templates_path: list[str] = []
 
 myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 3
@@ -34,5 +33,6 @@ nb_merge_streams = True
 default_role = "literal"
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
-autosummary_generate = True
-intersphinx_mapping: dict[str, tuple[str, str | None]] = {}
+autodoc_default_options = {  # scikit-learn's own, with links that lead nowhere here
+    "exclude-members": "set_fit_request, set_score_request, set_transform_request, set_inverse_transform_request",
+}
