@@ -34,5 +34,5 @@ default_role = "literal"
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
 autodoc_default_options = {  # scikit-learn's own, with links that lead nowhere here
-    "exclude-members": "set_fit_request, set_score_request, set_transform_request, set_inverse_transform_request",
+    "exclude-members": "set_fit_request, set_score_request, set_transform_request",
 }

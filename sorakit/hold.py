@@ -1,4 +1,4 @@
-"""Steps that belong together: SIGINT and SIGTERM wait until they are done, and then do what they always do."""
+"""Steps that belong together: SIGINT and SIGTERM wait until they are done."""
 
 import signal
 import threading

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sorakit.nb.lab import AttackLab
     from sorakit.nb.noise import NoiseSlider
     from sorakit.nb.plot import style
-    from sorakit.nb.view import show, side_by_side, strip
+    from sorakit.nb.view import difference, show, side_by_side, strip
 
 __all__ = [
     "AttackLab",
@@ -23,6 +23,7 @@ __all__ = [
     "NoiseSlider",
     "attention_weights",
     "check",
+    "difference",
     "show",
     "side_by_side",
     "strip",
@@ -36,6 +37,7 @@ _HOME = {
     "NoiseSlider": "noise",
     "attention_weights": "capture",
     "check": "exercise",
+    "difference": "view",
     "show": "view",
     "side_by_side": "view",
     "strip": "view",

@@ -6,8 +6,11 @@ video is made of it: its frames are flipped through by the style sheet.
 """
 
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from uuid import uuid4
+
+import numpy as np
 
 from sorakit.errors import UsageError
 from sorakit.nb.card import environment
@@ -15,7 +18,7 @@ from sorakit.nb.pictures import data_uri, filmstrip, jpeg, stills
 from sorakit.types import Clip
 from sorakit.video.probe import probe
 
-__all__ = ["View", "show", "side_by_side", "strip"]
+__all__ = ["View", "difference", "show", "side_by_side", "strip"]
 
 MAX_EMBED = 6 << 20
 """Bytes of a video file that go into a notebook's output; above, stills are flipped through."""
@@ -63,6 +66,33 @@ def strip(source: Clip | Path | str, n: int = 6, *, height: int = 128, caption: 
     text, _ = _about(source)
     picture = filmstrip(stills(source, n, height=height), gap=4)
     return _view(f"{n} stills of {text}", caption or text, kind="strip", uri=data_uri(jpeg(picture)))
+
+
+def difference(
+    before: Clip | Path | str, after: Clip | Path | str, n: int = 6, *, gain: float = 10, height: int = 128
+) -> View:
+    """`n` stills of where two videos differ: `gain` times the change of each channel; black: no change.
+
+    Both are brought to `height` px first, and their frames matched by place in time. Raises `UsageError` for
+    videos whose pictures have another aspect ratio.
+
+    >>> from fractions import Fraction
+    >>> a = Clip(np.zeros((8, 32, 64, 3), np.uint8), Fraction(8))
+    >>> difference(a, Clip(a.frames + np.uint8(2), a.fps), 4)
+    4 stills of a difference, 10 times: mean 2.00 of 255, largest 2
+    """
+    _bounded(height)
+    if not (isfinite(gain) and gain > 0):
+        raise UsageError(f"`gain` must be a positive number, got {gain}")
+    sides = [np.stack(stills(s, n, height=height)).astype(np.float32) for s in (before, after)]
+    if sides[0].shape != sides[1].shape:
+        shapes = [f"{x.shape[2]}×{x.shape[1]}, {len(x)} frames" for x in sides]
+        raise UsageError(f"the videos do not lie over each other: {' and '.join(shapes)}")
+    change = np.abs(sides[0] - sides[1])
+    shown = list((gain * change).clip(0, 255).astype(np.uint8))
+    said = f"mean {change.mean():.2f} of 255, largest {change.max():.0f}"
+    text = f"{len(shown)} stills of a difference, {gain:g} times: {said}"
+    return _view(text, text, kind="strip", uri=data_uri(jpeg(filmstrip(shown, gap=4))))
 
 
 def side_by_side(*sources: Clip | Path | str, captions: list[str] | None = None, height: int = 224) -> View:

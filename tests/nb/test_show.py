@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from sorakit.errors import NotAVideoError, UsageError
-from sorakit.nb import show, side_by_side, strip
+from sorakit.nb import difference, show, side_by_side, strip
 from sorakit.nb import show as again
 from sorakit.nb.pictures import filmstrip, pick, stills, stills_task
 from sorakit.types import Clip
@@ -128,3 +128,24 @@ def test_the_package_gives_its_parts_by_name() -> None:
 
     with pytest.raises(AttributeError, match="it has AttackLab"):
         _ = nb.nothing
+
+
+def test_a_difference_is_amplified_and_said(way: Any) -> None:
+    a = clip()
+    assert repr(difference(a, a)).endswith("mean 0.00 of 255, largest 0")
+    other = Clip(a.frames + np.uint8(3), a.fps)
+    seen = difference(a, other, 4, gain=20, height=32)
+    assert repr(seen) == "4 stills of a difference, 20 times: mean 3.00 of 255, largest 3"
+    picture = cv2.imdecode(np.frombuffer(embedded(seen.html, "image/jpeg"), np.uint8), cv2.IMREAD_COLOR)
+    assert abs(int(picture[5, 5].max()) - 60) <= 2
+    made = way.clip()
+    published = way.publish(made, "a.mp4")
+    assert float(repr(difference(made, published.path)).split("mean ")[1].split()[0]) < 8
+
+
+def test_what_does_not_lie_over_each_other_has_no_difference() -> None:
+    with pytest.raises(UsageError, match="do not lie over each other"):
+        difference(clip(), clip(size=(32, 32)))
+    for gain in (0, -1, float("nan"), float("inf")):
+        with pytest.raises(UsageError, match="`gain`"):
+            difference(clip(), clip(), gain=gain)

@@ -1,0 +1,184 @@
+"""The course in a real JupyterLab: widgets answer, nothing leaves the machine, the console stays clean.
+
+Screenshots go to the folder in `SORAKIT_SCREENSHOTS`, or to the test's own, for a person to look at.
+"""
+
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sorakit.generate import DEFAULT_MODEL
+from sorakit.nb.course import find, working_copy
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
+FLAGS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+SETTINGS = {
+    "notebook-extension/tracker": '{"windowingMode": "none"}',
+    "apputils-extension/notification": '{"fetchNews": "false", "checkForUpdates": false}',
+}
+CONNECTED = """() => window.jupyterapp?.shell?.currentWidget?.sessionContext?.session?.kernel
+                       ?.connectionStatus === 'connected'"""
+IDLE = "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === 'idle'"
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.course,
+    pytest.mark.slow,
+    pytest.mark.timeout(420),
+    pytest.mark.xdist_group("browser"),
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine"),
+    pytest.mark.skipif(not (DEFAULT_MODEL / "transformer").is_dir(), reason="this checkout holds no weights"),
+]
+
+
+@dataclass
+class Page:
+    """An open notebook that has run, and what the browser saw."""
+
+    page: Any
+    pictures: Path
+    name: str
+    errors: list[str] = field(default_factory=list)
+    abroad: list[str] = field(default_factory=list)
+
+    def picture(self, locator: Any, step: str) -> None:
+        """Keep what a person would see."""
+        locator.scroll_into_view_if_needed()
+        self.page.wait_for_timeout(300)
+        locator.screenshot(path=str(self.pictures / f"{self.name[:2]}_{step}.png"))
+
+    def output(self, text: str) -> Any:
+        """The last output area in which `text` stands."""
+        return self._there(self.page.locator(".jp-OutputArea-output", has_text=text))
+
+    def widget(self, role: str, name: str) -> Any:
+        """The output area with a control: its ARIA role and its label."""
+        control = self.page.get_by_role(role, name=name)
+        return self._there(self.page.locator(".jp-OutputArea-output", has=control))
+
+    def _there(self, locator: Any) -> Any:
+        locator.last.wait_for(state="attached", timeout=60_000)
+        return locator.last
+
+    def wait(self, text: str, within: Any, seconds: float = 120) -> None:
+        """Until `text` stands within a part of the page."""
+        within.get_by_text(text).first.wait_for(state="attached", timeout=seconds * 1000)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """(address with its token, folder for pictures) of a JupyterLab on a working copy."""
+    base = tmp_path_factory.mktemp("lab")
+    working_copy(base / "course")
+    for name, text in SETTINGS.items():
+        path = base / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+    for name in ("home", "config", "ipython", "tmp", "data"):
+        (base / name).mkdir()
+    env = {k: v for k, v in os.environ.items() if not k.startswith("SORAKIT_") or "TEST" in k}
+    env |= {"SORAKIT_HOME": str(base / "home"), "JUPYTER_CONFIG_DIR": str(base / "config")}
+    env |= {"IPYTHONDIR": str(base / "ipython"), "TMPDIR": str(base / "tmp"), "SORAKIT_COURSE_SECONDS": "20"}
+    env |= {"JUPYTERLAB_SETTINGS_DIR": str(base / "settings"), "JUPYTER_DATA_DIR": str(base / "data")}
+    with socket.socket() as door:
+        door.bind(("127.0.0.1", 0))
+        port = door.getsockname()[1]
+    token = secrets.token_hex(16)
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1"]
+    command += [f"--ServerApp.port={port}", f"--IdentityProvider.token={token}", "--LabApp.news_url=None"]
+    command += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+    command += ["--LabApp.expose_app_in_browser=True", "--LabApp.extension_manager=readonly"]
+    pictures = Path(os.environ.get("SORAKIT_SCREENSHOTS") or base / "pictures")
+    pictures.mkdir(parents=True, exist_ok=True)
+    with (
+        (base / "log").open("wb") as log,
+        subprocess.Popen(command, cwd=base / "course", env=env, stdout=log, stderr=log) as process,
+    ):
+        try:
+            await_server(f"http://127.0.0.1:{port}/api?token={token}", process, base / "log")
+            yield f"http://127.0.0.1:{port}/lab/tree/notebooks/%s?token={token}", pictures
+        finally:
+            process.terminate()
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def await_server(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    """Until it answers; what it said where it never does."""
+    for _ in range(240):
+        try:
+            with urllib.request.urlopen(url, timeout=5):  # noqa: S310 - our own machine
+                return
+        except (urllib.error.URLError, OSError):
+            assert process.poll() is None, log.read_text()
+            time.sleep(0.5)
+    raise AssertionError(log.read_text())
+
+
+@contextmanager
+def opened(server: tuple[str, Path], number: str) -> Iterator[Page]:
+    """A notebook that has run in a fresh browser; at the end: no console error, no request to elsewhere."""
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - where there is a browser
+
+    name = find(number)
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = browser.new_page(viewport={"width": 1280, "height": 1000})
+        it = Page(page, server[1], name)
+        page.on("console", lambda m: it.errors.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda e: it.errors.append(str(e)))
+        page.on("request", lambda r: it.abroad.append(r.url) if elsewhere(r.url) else None)
+        try:
+            page.goto(server[0] % name)
+            page.wait_for_function(CONNECTED, timeout=120_000)
+            page.evaluate("async () => { await jupyterapp.commands.execute('notebook:run-all-cells') }")
+            page.wait_for_function(IDLE, timeout=300_000)
+            assert page.locator(".jp-RenderedText[data-mime-type*='error']").count() == 0
+            yield it
+            page.evaluate("async () => { await jupyterapp.shell.currentWidget.sessionContext.shutdown() }")
+        except BaseException:
+            page.screenshot(path=str(server[1] / f"{number}_failed.png"))
+            raise
+        finally:
+            browser.close()
+        assert it.errors == []
+        assert it.abroad == []
+
+
+def elsewhere(url: str) -> bool:
+    """Whether a request leaves this machine."""
+    return not url.startswith(("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:", "about:"))
+
+
+Open = Callable[[str], Any]
+
+
+@pytest.fixture
+def lab(server: tuple[str, Path]) -> Open:
+    """`lab("04")`: a context with the notebook, run from top to bottom."""
+    return lambda number: opened(server, number)
+
+
+def test_00_an_attack_and_its_recovery(lab: Open) -> None:
+    with lab("00") as it:
+        it.picture(it.output("Signed by"), "card")
+        area = it.widget("button", "Attack")
+        area.get_by_role("button").click()
+        it.wait("AI, recovered", area)
+        it.picture(area, "attacked")
