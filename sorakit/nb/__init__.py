@@ -10,10 +10,12 @@ if TYPE_CHECKING:
     from sorakit.nb.attention import AttentionMap
     from sorakit.nb.capture import attention_weights
     from sorakit.nb.card import CredentialCard
+    from sorakit.nb.costs import ThresholdCost
     from sorakit.nb.exercise import check
     from sorakit.nb.lab import AttackLab
     from sorakit.nb.noise import NoiseSlider
     from sorakit.nb.plot import style
+    from sorakit.nb.review import ReviewQueue
     from sorakit.nb.view import difference, show, side_by_side, strip
 
 __all__ = [
@@ -21,6 +23,8 @@ __all__ = [
     "AttentionMap",
     "CredentialCard",
     "NoiseSlider",
+    "ReviewQueue",
+    "ThresholdCost",
     "attention_weights",
     "check",
     "difference",
@@ -35,6 +39,8 @@ _HOME = {
     "AttentionMap": "attention",
     "CredentialCard": "card",
     "NoiseSlider": "noise",
+    "ReviewQueue": "review",
+    "ThresholdCost": "costs",
     "attention_weights": "capture",
     "check": "exercise",
     "difference": "view",

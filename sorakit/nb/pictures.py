@@ -15,7 +15,7 @@ from sorakit.types import Clip, Progress, Rgb
 from sorakit.video.convert import resize
 from sorakit.video.read import read_rgb
 
-__all__ = ["data_uri", "filmstrip", "jpeg", "pick", "stills", "stills_task"]
+__all__ = ["data_uri", "filmstrip", "jpeg", "pick", "stills", "stills_task", "strip_task"]
 
 MAX_STILLS = 64
 
@@ -41,6 +41,12 @@ def stills_task(request: dict[str, Any], _progress: Progress) -> dict[str, Any]:
     """`stills` for `run_guarded`: takes `path`, `n`, `height`; returns JPEGs in base64 under `stills`."""
     pictures = stills(request["path"], int(request["n"]), height=int(request["height"]))
     return {"stills": [base64.b64encode(jpeg(p)).decode() for p in pictures]}
+
+
+def strip_task(request: dict[str, Any], _progress: Progress) -> dict[str, Any]:
+    """As `stills_task`, but all in one JPEG in base64 under `strip`."""
+    pictures = stills(request["path"], int(request["n"]), height=int(request["height"]))
+    return {"strip": base64.b64encode(jpeg(filmstrip(pictures, gap=4))).decode()}
 
 
 def pick(source: Clip | Path | str, n: int) -> list[Rgb]:

@@ -13,6 +13,7 @@ __all__ = [
     "Badge",
     "action_words",
     "credential_words",
+    "detector_words",
     "mark_words",
     "recovery_words",
     "source_words",
@@ -130,3 +131,21 @@ def recovery_words(verdict: Verdict) -> str:
     if found.source is not None:
         return f"{found.source} holds this very credential"
     return "holds this very credential" if verdict.evidence.in_registry else "not asked"
+
+
+def detector_words(verdict: Verdict) -> str:
+    """The detector's opinion with its score, the share of clips that the score assumes, and its reasons.
+
+    Empty where none was asked.
+
+    >>> from sorakit.check import check
+    >>> detector_words(check("missing.mp4"))
+    ''
+    """
+    d = verdict.evidence.detector
+    if d is None:
+        return ""
+    score = "no score" if d.probability is None else f"score {d.probability:.2f}"
+    prior = "" if d.prior is None or d.probability is None else f" if {d.prior:.0%} of clips are generated"
+    reasons = f": {'; '.join(d.reasons)}" if d.reasons else ""
+    return f"{d.label.replace('_', ' ')}, {score}{prior}{reasons}"

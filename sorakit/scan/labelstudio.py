@@ -13,12 +13,11 @@ from urllib.parse import quote
 
 from sorakit.batch.report import put
 from sorakit.errors import UsageError
+from sorakit.moderation.queue import needs_person
 from sorakit.scan.rows import Row
 from sorakit.types import Decision
 
 __all__ = ["CONFIG", "needs_review", "task", "write_tasks"]
-
-_ASK = {Decision.TAMPERED, Decision.CONFLICT, Decision.AI_WATERMARKED, Decision.LIKELY_AI, Decision.UNCERTAIN}
 
 _CHOICES = "\n".join(f'    <Choice value="{d}"/>' for d in Decision if d is not Decision.ERROR)
 
@@ -36,11 +35,8 @@ CONFIG = f"""<View>
 
 
 def needs_review(row: Row) -> bool:
-    """Whether a person should look: the policy names one, or the evidence is weak or contradicts itself.
-
-    A failed file has nothing to look at.
-    """
-    return row.state != "failed" and (bool(row.said.get("review")) or Decision(row.decision) in _ASK)
+    """Whether a person should look (`needs_person`); a failed file has nothing to look at."""
+    return row.state != "failed" and needs_person(Decision(row.decision), row.said.get("review"))
 
 
 def write_tasks(

@@ -4,17 +4,14 @@ In: settled files and the verdicts of their contents. Out: `Row`s sorted by name
 the first by name is the original, whichever was judged.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import TypeAdapter
-
+from sorakit.moderation.queue import verdict_of
 from sorakit.scan.source import Entry, printable
 from sorakit.types import Decision, Evidence, Verdict
 
 __all__ = ["Row", "make_rows"]
-
-_EVIDENCE = TypeAdapter(Evidence)
 
 State = Literal["judged", "resumed", "duplicate", "failed"]
 
@@ -43,10 +40,7 @@ class Row:
 
     def verdict(self) -> Verdict:
         """The typed form."""
-        own = {f.name: self.said[f.name] for f in fields(Verdict) if f.name in self.said}
-        seen = {f.name: self.said[f.name] for f in fields(Evidence) if f.name in self.said}
-        own |= {"decision": Decision(self.decision), "evidence": _EVIDENCE.validate_python(seen)}
-        return Verdict(**own)
+        return verdict_of(self.said)
 
     def to_json(self) -> dict[str, Any]:
         """One line of `sorakit-scan.jsonl`: the verdict and what the scan adds."""
