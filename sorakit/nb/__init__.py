@@ -11,17 +11,21 @@ if TYPE_CHECKING:
     from sorakit.nb.capture import attention_weights
     from sorakit.nb.card import CredentialCard
     from sorakit.nb.costs import ThresholdCost
+    from sorakit.nb.credential_lab import CredentialLab
     from sorakit.nb.exercise import check
     from sorakit.nb.lab import AttackLab
     from sorakit.nb.noise import NoiseSlider
     from sorakit.nb.plot import style
     from sorakit.nb.review import ReviewQueue
+    from sorakit.nb.tree import ManifestTree
     from sorakit.nb.view import difference, show, side_by_side, strip
 
 __all__ = [
     "AttackLab",
     "AttentionMap",
     "CredentialCard",
+    "CredentialLab",
+    "ManifestTree",
     "NoiseSlider",
     "ReviewQueue",
     "ThresholdCost",
@@ -38,6 +42,8 @@ _HOME = {
     "AttackLab": "lab",
     "AttentionMap": "attention",
     "CredentialCard": "card",
+    "CredentialLab": "credential_lab",
+    "ManifestTree": "tree",
     "NoiseSlider": "noise",
     "ReviewQueue": "review",
     "ThresholdCost": "costs",
