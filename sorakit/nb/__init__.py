@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sorakit.nb.lab import AttackLab
     from sorakit.nb.noise import NoiseSlider
     from sorakit.nb.plot import style
+    from sorakit.nb.reading import readings
     from sorakit.nb.review import ReviewQueue
     from sorakit.nb.tree import ManifestTree
     from sorakit.nb.view import difference, show, side_by_side, strip
@@ -32,6 +33,7 @@ __all__ = [
     "attention_weights",
     "check",
     "difference",
+    "readings",
     "show",
     "side_by_side",
     "strip",
@@ -50,6 +52,7 @@ _HOME = {
     "attention_weights": "capture",
     "check": "exercise",
     "difference": "view",
+    "readings": "reading",
     "show": "view",
     "side_by_side": "view",
     "strip": "view",
