@@ -70,8 +70,11 @@ class Judge:
 
     def chance(self, score: float, prior: float) -> float:
         """Probability at a prior; kept off 0 and 1, which no classifier knows."""
-        odds = float(self._b["platt"].decision_function(np.array([[score]]))[0])
-        return float(np.clip(expit(odds + logit(prior)), 0.001, 0.999))
+        return float(self._chances(np.array([score]), prior)[0])
+
+    def _chances(self, scores: npt.NDArray[np.floating], prior: float) -> npt.NDArray[np.floating]:
+        odds = self._b["platt"].decision_function(scores.reshape(-1, 1).astype(np.float64))
+        return np.clip(expit(odds + logit(prior)), 0.001, 0.999).reshape(scores.shape)
 
     def refuse(self, windows: Sequence[Window]) -> list[str]:
         """Why this clip cannot be judged at all, in plain words; empty when it can."""
@@ -183,7 +186,7 @@ class Judge:
         here = here + np.tensordot(weight[_LATE[0] : half], late - late.mean((1, 2), keepdims=True), 1)
         spread = float(np.abs(here).max()) or 1.0
         here = here * min(1.0, 3.0 / spread / max(float(self._b["platt"].slope_[0]), 1e-6))
-        return [[round(self.chance(score + v, prior), 3) for v in row] for row in here]
+        return [[round(float(v), 3) for v in row] for row in self._chances(score + here, prior)]
 
 
 def _direction(weight: float) -> str:
