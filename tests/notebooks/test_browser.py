@@ -110,7 +110,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path
     ):
         try:
             await_server(f"http://127.0.0.1:{port}/api?token={token}", process, base / "log")
-            yield f"http://127.0.0.1:{port}/lab/tree/notebooks/%s?token={token}", pictures
+            yield f"http://127.0.0.1:{port}/lab/workspaces/%s/tree/notebooks/%s?token={token}", pictures
         finally:
             process.terminate()
             try:
@@ -145,7 +145,7 @@ def opened(server: tuple[str, Path], number: str) -> Iterator[Page]:
         page.on("pageerror", lambda e: it.errors.append(str(e)))
         page.on("request", lambda r: it.abroad.append(r.url) if elsewhere(r.url) else None)
         try:
-            page.goto(server[0] % name)
+            page.goto(server[0] % (f"n{number}", name))  # a workspace of its own: no tabs of others
             page.wait_for_function(CONNECTED, timeout=120_000)
             page.evaluate("async () => { await jupyterapp.commands.execute('notebook:run-all-cells') }")
             page.wait_for_function(IDLE, timeout=300_000)
@@ -182,3 +182,60 @@ def test_00_an_attack_and_its_recovery(lab: Open) -> None:
         area.get_by_role("button").click()
         it.wait("AI, recovered", area)
         it.picture(area, "attacked")
+
+
+def test_04_attention_follows_the_pointer_and_the_keys(lab: Open) -> None:
+    with lab("04") as it:
+        canvas = it.page.get_by_role("application").first
+        area = it.page.locator(".sorakit-attention").first
+        says = area.get_by_role("status")
+        canvas.hover(position={"x": 12, "y": 12})
+        it.wait("patch (0, 0, 0) looks most at", area)
+        canvas.focus()
+        it.page.keyboard.press("ArrowDown")
+        it.wait("patch (0, 1, 0) looks most at", area)
+        it.page.keyboard.press("PageDown")
+        it.wait("patch (1, 1, 0) looks most at", area)
+        before = says.inner_text()
+        area.get_by_role("combobox", name="Head").select_option(label="mean of all")
+        it.wait("all heads", area)
+        assert says.inner_text() != before
+        it.picture(area, "attention")
+
+
+def test_10_a_flipped_bit_and_the_trust_switch(lab: Open) -> None:
+    with lab("10") as it:
+        area = it.widget("button", "Change and check")
+        area.get_by_role("button", name="Change and check").click()
+        it.wait("valid_untrusted", area)
+        area.get_by_role("checkbox").check()
+        it.wait("credential: trusted", area)
+        area.get_by_role("combobox").select_option(label="one bit of the signature")
+        area.get_by_role("button", name="Change and check").click()
+        it.wait("credential: tampered", area)
+        it.picture(area, "tampered")
+        tree = it.page.locator(".jp-OutputArea-output", has=it.page.locator("details")).first
+        tree.locator("summary").first.focus()
+        for is_open in (False, True):
+            it.page.keyboard.press("Enter")
+            assert tree.locator("details").first.evaluate("e => e.open") is is_open
+        it.picture(tree, "tree")
+
+
+def test_13_thresholds_cost_and_the_queue_asks_for_reasons(lab: Open) -> None:
+    with lab("13") as it:
+        costs = it.output("A missed clip costs")
+        before = costs.inner_text()
+        handle = costs.locator(".noUi-handle").nth(1)
+        handle.focus()
+        for _ in range(8):
+            it.page.keyboard.press("ArrowRight")
+        it.page.wait_for_function("([e, t]) => e.innerText !== t", arg=[costs.element_handle(), before])
+        it.picture(costs, "costs")
+        queue = it.widget("button", "Reject")
+        queue.get_by_role("button", name="Reject").click()
+        it.wait("say what you saw", queue)
+        queue.get_by_placeholder("what you saw").fill("the credential does not fit the file")
+        queue.get_by_role("button", name="Reject").click()
+        it.wait("still open", queue)
+        it.picture(queue, "queue")
