@@ -10,10 +10,13 @@ if TYPE_CHECKING:
     from sorakit.nb.attention import AttentionMap
     from sorakit.nb.capture import attention_weights
     from sorakit.nb.card import CredentialCard
+    from sorakit.nb.clip_grid import grid
+    from sorakit.nb.clock import seconds
     from sorakit.nb.costs import ThresholdCost
     from sorakit.nb.credential_lab import CredentialLab
     from sorakit.nb.exercise import check
     from sorakit.nb.lab import AttackLab
+    from sorakit.nb.live import LiveCurve
     from sorakit.nb.noise import NoiseSlider
     from sorakit.nb.plot import style
     from sorakit.nb.reading import readings
@@ -26,6 +29,7 @@ __all__ = [
     "AttentionMap",
     "CredentialCard",
     "CredentialLab",
+    "LiveCurve",
     "ManifestTree",
     "NoiseSlider",
     "ReviewQueue",
@@ -33,7 +37,9 @@ __all__ = [
     "attention_weights",
     "check",
     "difference",
+    "grid",
     "readings",
+    "seconds",
     "show",
     "side_by_side",
     "strip",
@@ -45,6 +51,7 @@ _HOME = {
     "AttentionMap": "attention",
     "CredentialCard": "card",
     "CredentialLab": "credential_lab",
+    "LiveCurve": "live",
     "ManifestTree": "tree",
     "NoiseSlider": "noise",
     "ReviewQueue": "review",
@@ -52,7 +59,9 @@ _HOME = {
     "attention_weights": "capture",
     "check": "exercise",
     "difference": "view",
+    "grid": "clip_grid",
     "readings": "reading",
+    "seconds": "clock",
     "show": "view",
     "side_by_side": "view",
     "strip": "view",

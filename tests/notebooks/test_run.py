@@ -13,6 +13,7 @@ import pytest
 from sorakit.generate import DEFAULT_MODEL
 
 SECONDS = 500  # a busy machine needs its time; on two idle cores none takes two minutes
+SHORT = {"SORAKIT_COURSE_SECONDS": "20"}  # of live training, where a person watches 90
 
 pytestmark = [pytest.mark.slow, pytest.mark.course, pytest.mark.timeout(SECONDS + 60)]
 
@@ -29,7 +30,7 @@ def fresh_home(tmp_path: Path) -> Iterator[dict[str, str]]:
     }
     for name in folders.values():
         (tmp_path / name).mkdir()
-    yield env | {key: str(tmp_path / name) for key, name in folders.items()}
+    yield env | {key: str(tmp_path / name) for key, name in folders.items()} | SHORT
 
 
 def run(book: Any, content: Any, folder: Path, env: dict[str, str]) -> list[str]:
