@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sorakit.nb.plot import style
     from sorakit.nb.reading import readings
     from sorakit.nb.review import ReviewQueue
+    from sorakit.nb.studio import Studio
     from sorakit.nb.tree import ManifestTree
     from sorakit.nb.view import difference, show, side_by_side, strip
 
@@ -33,6 +34,7 @@ __all__ = [
     "ManifestTree",
     "NoiseSlider",
     "ReviewQueue",
+    "Studio",
     "ThresholdCost",
     "attention_weights",
     "check",
@@ -55,6 +57,7 @@ _HOME = {
     "ManifestTree": "tree",
     "NoiseSlider": "noise",
     "ReviewQueue": "review",
+    "Studio": "studio",
     "ThresholdCost": "costs",
     "attention_weights": "capture",
     "check": "exercise",
