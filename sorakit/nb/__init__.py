@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sorakit.nb.lab import AttackLab
     from sorakit.nb.live import LiveCurve
     from sorakit.nb.noise import NoiseSlider
+    from sorakit.nb.patches import PatchPicker
     from sorakit.nb.plot import style
     from sorakit.nb.reading import readings
     from sorakit.nb.review import ReviewQueue
@@ -33,6 +34,7 @@ __all__ = [
     "LiveCurve",
     "ManifestTree",
     "NoiseSlider",
+    "PatchPicker",
     "ReviewQueue",
     "Studio",
     "ThresholdCost",
@@ -56,6 +58,7 @@ _HOME = {
     "LiveCurve": "live",
     "ManifestTree": "tree",
     "NoiseSlider": "noise",
+    "PatchPicker": "patches",
     "ReviewQueue": "review",
     "Studio": "studio",
     "ThresholdCost": "costs",

@@ -11,7 +11,7 @@ from sorakit.errors import OutputError
 from sorakit.nb.pictures import data_uri, filmstrip
 from sorakit.types import Rgb
 
-__all__ = ["evenly", "film", "pixels"]
+__all__ = ["evenly", "film", "pixels", "png_uri"]
 
 
 def evenly(frames: int, n: int) -> list[int]:
@@ -23,15 +23,20 @@ def evenly(frames: int, n: int) -> list[int]:
     return [int(i) for i in np.linspace(0, frames - 1, min(n, frames)).round()]
 
 
-def pixels(picture: Rgb, height: int, alt: str, over: str = "") -> str:
-    """`picture` as HTML, `height` px tall; `over`: SVG elements drawn on it, in units of its pixels."""
+def png_uri(picture: Rgb) -> str:
+    """`picture` as PNG in a `data:` URI: small, and not a pixel changed."""
     ok, data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     if not ok:
         raise OutputError(f"the picture could not be encoded as PNG, got {picture.shape}; use a smaller one")
+    return data_uri(data.tobytes(), "image/png")
+
+
+def pixels(picture: Rgb, height: int, alt: str, over: str = "") -> str:
+    """`picture` as HTML, `height` px tall; `over`: SVG elements drawn on it, in units of its pixels."""
     h, w = picture.shape[:2]
     width = round(height * w / h)
     image = (
-        f'<img src="{data_uri(data.tobytes(), "image/png")}" alt="{escape(alt)}" '
+        f'<img src="{png_uri(picture)}" alt="{escape(alt)}" '
         'style="width:100%;height:100%;margin:0;display:block;image-rendering:pixelated;border-radius:3px">'
     )
     drawn = (
