@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sorakit.nb.plot import style
     from sorakit.nb.reading import readings
     from sorakit.nb.review import ReviewQueue
+    from sorakit.nb.strength import StrengthLab
     from sorakit.nb.studio import Studio
     from sorakit.nb.tree import ManifestTree
     from sorakit.nb.view import difference, show, side_by_side, strip
@@ -36,6 +37,7 @@ __all__ = [
     "NoiseSlider",
     "PatchPicker",
     "ReviewQueue",
+    "StrengthLab",
     "Studio",
     "ThresholdCost",
     "attention_weights",
@@ -60,6 +62,7 @@ _HOME = {
     "NoiseSlider": "noise",
     "PatchPicker": "patches",
     "ReviewQueue": "review",
+    "StrengthLab": "strength",
     "Studio": "studio",
     "ThresholdCost": "costs",
     "attention_weights": "capture",
