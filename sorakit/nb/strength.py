@@ -30,7 +30,6 @@ CRF = (18, 28, 45)
 """Finest, usual and coarsest upload."""
 GAIN = 20
 MAX_FRAMES = 24
-_HEIGHT = 224
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,8 +177,8 @@ def _table(tried: list[Marking]) -> str:
         for m in tried
     )
     head = "".join(f"<th scope='col'>{h}</th>" for h in ("PSNR, dB", "CRF", "reads", "log10 p"))
-    body = f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody>"
-    return f"<table><caption>the last {len(tried)}</caption>{body}</table>"
+    body = f"<caption>the last tries</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody>"
+    return f'<table style="border-collapse:separate;border-spacing:1rem 0">{body}</table>'
 
 
 def _difference(before: Luma, after: Luma) -> Rgb:

@@ -222,6 +222,16 @@ def test_10_a_flipped_bit_and_the_trust_switch(lab: Open) -> None:
         it.picture(tree, "tree")
 
 
+def test_11_a_weaker_mark_does_not_last(lab: Open) -> None:
+    with lab("11") as it:
+        area = it.output("Strength, dB")
+        it.picture(area, "strong")
+        area.get_by_role("slider").first.focus()
+        it.page.keyboard.press("End")
+        it.wait("the mark does not read", area)
+        it.picture(area, "weak")
+
+
 def test_13_thresholds_cost_and_the_queue_asks_for_reasons(lab: Open) -> None:
     with lab("13") as it:
         costs = it.output("A missed clip costs")
