@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sorakit.nb.attention import AttentionMap
+    from sorakit.nb.boxes import BoxDrawer, box_strip
     from sorakit.nb.capture import attention_weights
     from sorakit.nb.card import CredentialCard
     from sorakit.nb.clip_grid import grid
@@ -24,12 +25,14 @@ if TYPE_CHECKING:
     from sorakit.nb.review import ReviewQueue
     from sorakit.nb.strength import StrengthLab
     from sorakit.nb.studio import Studio
+    from sorakit.nb.timeline import seam_strip
     from sorakit.nb.tree import ManifestTree
     from sorakit.nb.view import difference, show, side_by_side, strip
 
 __all__ = [
     "AttackLab",
     "AttentionMap",
+    "BoxDrawer",
     "CredentialCard",
     "CredentialLab",
     "LiveCurve",
@@ -41,10 +44,12 @@ __all__ = [
     "Studio",
     "ThresholdCost",
     "attention_weights",
+    "box_strip",
     "check",
     "difference",
     "grid",
     "readings",
+    "seam_strip",
     "seconds",
     "show",
     "side_by_side",
@@ -55,6 +60,7 @@ __all__ = [
 _HOME = {
     "AttackLab": "lab",
     "AttentionMap": "attention",
+    "BoxDrawer": "boxes",
     "CredentialCard": "card",
     "CredentialLab": "credential_lab",
     "LiveCurve": "live",
@@ -66,10 +72,12 @@ _HOME = {
     "Studio": "studio",
     "ThresholdCost": "costs",
     "attention_weights": "capture",
+    "box_strip": "boxes",
     "check": "exercise",
     "difference": "view",
     "grid": "clip_grid",
     "readings": "reading",
+    "seam_strip": "timeline",
     "seconds": "clock",
     "show": "view",
     "side_by_side": "view",
