@@ -6,6 +6,7 @@ ISO/IEC 19566-5 (JUMBF), C2PA 2.4, sections 8.4 and 11.1, RFC 9052 (COSE).
 """
 
 import hashlib
+import json
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -145,13 +146,13 @@ def _listed(claim: Any) -> dict[str, tuple[str, bytes]]:
 
 
 def _content(inner: memoryview) -> tuple[Any, bytes]:
-    """(value, raw bytes) of the first content box: CBOR, JSON as text, or the size of a file."""
+    """(value, raw bytes) of the first content box: CBOR, JSON, or the kind and size of a file."""
     for kind, body in boxes(inner):
         raw = bytes(body)
         if kind == b"cbor":
             return _plain(_loads(raw), _Budget(), 0), raw
         if kind == b"json":
-            return _text(raw.decode("utf-8", "replace")), raw
+            return _plain(_json(raw), _Budget(), 0), raw
         if kind == b"bfdb":  # describes the file in the box that follows
             kinds = raw[1:].split(b"\0", 1)[0].decode("utf-8", "replace")
             size = sum(len(b) for k, b in boxes(inner) if k == b"bidb")
@@ -217,7 +218,10 @@ def _scalar(value: Any) -> Any:
         return value
     if isinstance(value, int) and abs(value) < 2**63:
         return value
-    return _text(str(value))
+    try:
+        return _text(str(value))
+    except ValueError:  # Python writes no integer of more than 4300 digits
+        return "…"
 
 
 def _text(text: str) -> str:
@@ -229,6 +233,14 @@ def _loads(raw: bytes) -> Any:
     try:
         return cbor2.loads(raw)
     except (ValueError, TypeError, LookupError, RecursionError, OverflowError, cbor2.CBORDecodeError):
+        return None
+
+
+def _json(raw: bytes) -> Any:
+    """A JSON value, or None where it is broken."""
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError):
         return None
 
 

@@ -135,20 +135,24 @@ def _line(branch: Branch) -> str:
 def _manifest(manifest: dict[str, Any], *, active: bool) -> Branch:
     statements = tuple(_assertion(a) for a in manifest["assertions"] if not _is_ingredient(a))
     sources = tuple(_assertion(a) for a in manifest["assertions"] if _is_ingredient(a))
-    size = f"{manifest['claim_bytes']:,} bytes, all of them signed"
+    size = f"{manifest['claim_bytes']:,} bytes: what the signature is made over"
     claim = Branch("Claim", size, _children(manifest["claim"])) if manifest["claim"] else _unread("Claim")
     return Branch(
         "Manifest" if active else "Manifest of an ingredient",
         manifest["id"],
         (
             claim,
-            Branch("Assertions", f"{len(statements)} statements", statements, open=active),
-            Branch("Ingredients", f"{len(sources)} files it was made from", sources),
+            Branch("Assertions", _count(statements, "statement"), statements, open=active),
+            Branch("Ingredients", f"{_count(sources, 'file')} it was made from", sources),
             _signature(manifest["signature"]),
         ),
         code=True,
         open=active,
     )
+
+
+def _count(branches: tuple[Branch, ...], one: str) -> str:
+    return f"{len(branches)} {one}{'' if len(branches) == 1 else 's'}"
 
 
 def _is_ingredient(assertion: dict[str, Any]) -> bool:
@@ -176,7 +180,11 @@ def _signature(signature: dict[str, Any] | None) -> Branch:
         for i, c in enumerate(signature["certificates"])
     )
     value = Branch("value", signature["value"], code=True)
-    return Branch("Signature", f"{signature['algorithm']}, over the claim", (*certificates, value))
+    return Branch(
+        "Signature",
+        f"{signature['algorithm']}, over the claim; `check` tells whether it fits",
+        (*certificates, value),
+    )
 
 
 def _unread(name: str) -> Branch:

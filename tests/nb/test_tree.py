@@ -120,7 +120,22 @@ def test_broken_stores_show_what_is_left(published: Any, cut: int) -> None:
     junk = bytearray(whole)
     junk[cut : cut + 40] = b"\xff" * 40
     manifests_of(bytes(junk))
-    json.dumps(manifests_of(store([1, float("nan"), {b"k": 2}], a=cbor2.CBORTag(0, "x"))), allow_nan=False)
+
+
+def test_odd_values_stay_json() -> None:
+    (found,) = manifests_of(
+        store([1, float("nan"), {b"k": 2}], big=10**6000, small=-(2**70), tag=cbor2.CBORTag(6, "x"))
+    )
+    json.dumps(found, allow_nan=False)
+    assert [a["data"] for a in found["assertions"]] == ["…", str(-(2**70)), "x"]
+    plain = superbox(
+        "c2pa.assertions",
+        superbox("old", box(b"json", b'{"a": [1, "b"]}')),
+        superbox("bad", box(b"json", b"{")),
+    )
+    (found,) = manifests_of(superbox("c2pa", superbox("urn:1", plain)))
+    assert [a["data"] for a in found["assertions"]] == [{"a": [1, "b"]}, None]
+    assert found["claim"] is found["signature"] is None
 
 
 def test_ingredients_have_a_branch_and_their_manifests_too(published: Any, way: Any) -> None:
@@ -129,5 +144,5 @@ def test_ingredients_have_a_branch_and_their_manifests_too(published: Any, way: 
     assert [m["id"] for m in tree.manifests] == [published.manifest_id, done.manifest_id]
     assert tree.root.children[0].value == done.manifest_id
     sources = next(b for b in tree.root.children[0].children if b.name == "Ingredients")
-    assert sources.value == "1 files it was made from"
+    assert sources.value == "1 file it was made from"
     assert "a file it was made from" in sources.children[0].value
