@@ -52,22 +52,23 @@ class Level:
         rows = {
             "noisy": f"what the model is shown: z = {1 - self.sigma:.2f} x + {self.sigma:.2f} ε",
             "velocity": "the velocity v = ε − x: what has to go; mid-grey is nothing",
-            "guess": f"the model's guess of the clip, {self.psnr:.1f} dB from it",
+            "guess": f"the model's guess x̂ of the clip, PSNR {self.psnr:.1f} dB",
             "clean": "the clip x itself",
         }
         shown = "".join(
-            f'<div style="margin:0 0 .45rem"><div style="font-size:.85em">{escape(text)}</div>'
-            f"{film(self.pictures[name], text)}</div>"
+            f'<div style="margin:0 0 .5rem"><div style="font-size:.9em">{escape(text)}</div>'
+            f"{film(self.pictures[name], text, height=64)}</div>"
             for name, text in rows.items()
         )
         return (
-            '<div style="display:flex;flex-wrap:wrap;gap:1.4rem;align-items:flex-start">'
+            '<div style="display:flex;flex-wrap:wrap;gap:1.2rem;line-height:1.35">'
             f"<div>{shown}</div><div>{paths(self.clean, self.noise, self.guess, self.sigma)}</div></div>"
         )
 
     def __repr__(self) -> str:
         who = "told the prompt" if self.told else "not told the prompt"
-        return f"noise level {self.sigma:.2f}: the model, {who}, guesses the clip to {self.psnr:.1f} dB"
+        said = f"guesses the clip with a PSNR of {self.psnr:.1f} dB"
+        return f"noise level {self.sigma:.2f}: the model, {who}, {said}"
 
 
 class NoiseSlider:

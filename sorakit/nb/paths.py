@@ -38,7 +38,7 @@ def paths(clean: "Tensor", noise: "Tensor", guess: "Tensor", sigma: float) -> st
         f'<svg role="img" aria-label="{label}" width="{_LEFT + _W + 12}" height="{_TOP + _H + _FOOT}" '
         'style="max-width:100%;font:12px sans-serif;color:var(--jp-ui-font-color1,inherit)" '
         f'viewBox="0 0 {_LEFT + _W + 12} {_TOP + _H + _FOOT}"><g fill="currentColor">'
-        f'<text x="0" y="13">value of three pixels (solid: true way, dashed: to the guess)</text>{numbers}'
+        f'<text x="0" y="13">red of two bright pixels and a dark one; dashed: to the guess</text>{numbers}'
         f'<text x="{_LEFT + _W / 2}" y="{_TOP + _H + 36}" text-anchor="middle">'
         "noise level σ: noise on the left, the clip on the right</text></g>"
         f'<rect x="{_LEFT}" y="{_TOP}" width="{_W}" height="{_H}" fill="none" stroke="currentColor" '

@@ -46,7 +46,8 @@ def pixels(picture: Rgb, height: int, alt: str, over: str = "") -> str:
         else ""
     )
     # the box keeps its shape where the page is narrower than the picture
-    style = f"position:relative;display:inline-block;width:{width}px;max-width:100%;aspect-ratio:{w}/{h}"
+    shape = f"width:{width}px;max-width:100%;aspect-ratio:{w}/{h}"
+    style = f"position:relative;display:inline-block;vertical-align:top;{shape}"
     return f'<span style="{style}">{image}{drawn}</span>'
 
 

@@ -184,6 +184,34 @@ def test_00_an_attack_and_its_recovery(lab: Open) -> None:
         it.picture(area, "attacked")
 
 
+def test_01_noise_follows_the_slider(lab: Open) -> None:
+    with lab("01") as it:
+        area = it.widget("checkbox", "tell the model the prompt")
+        it.wait("noise level 0.50: the model, told the prompt", area)
+        it.picture(area, "half_noise")
+        handle = area.locator(".noUi-handle").first
+        handle.focus()
+        for _ in range(10):
+            it.page.keyboard.press("ArrowRight")
+        it.wait("noise level 0.70: the model, told the prompt", area)
+        area.get_by_role("checkbox").uncheck()
+        it.wait("noise level 0.70: the model, not told the prompt", area)
+        it.picture(area, "not_told")
+
+
+def test_03_a_patch_becomes_a_token(lab: Open) -> None:
+    with lab("03") as it:
+        area = it.page.locator(".sorakit-patches").first
+        canvas = area.get_by_role("application")
+        canvas.click(position={"x": 8, "y": 8})
+        it.wait("token 0", area)
+        canvas.focus()
+        for key in ("ArrowDown", "ArrowRight", "PageDown"):
+            it.page.keyboard.press(key)
+        it.wait("token 21", area)
+        it.picture(area, "token")
+
+
 def test_04_attention_follows_the_pointer_and_the_keys(lab: Open) -> None:
     with lab("04") as it:
         canvas = it.page.get_by_role("application").first
