@@ -30,11 +30,9 @@ _TEAM = "festival team"
 
 def _threshold(answer: Any) -> str | None:
     rng = np.random.default_rng()
-    for n, base, miss, alarm in ((30, 0.2, 3.0, 1.0), (60, 0.02, 40.0, 1.0), (40, 0.5, 1.0, 8.0)):
-        hint = _one_threshold(answer, rng, n, (base, miss, alarm))
-        if hint:
-            return hint
-    return _one_threshold(answer, rng, 40, (0.001, 1.0, 20.0))
+    queues = [(60, 0.2, 3.0, 1.0), (120, 0.02, 40.0, 1.0), (90, 0.5, 1.0, 8.0)] * 3 + [(40, 0.001, 1.0, 20.0)]
+    hints = (_one_threshold(answer, rng, n, (base, miss, alarm)) for n, base, miss, alarm in queues)
+    return next((hint for hint in hints if hint), None)
 
 
 def _one_threshold(
