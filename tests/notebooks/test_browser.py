@@ -182,6 +182,17 @@ def test_00_an_attack_and_its_recovery(lab: Open) -> None:
         area.get_by_role("button").click()
         it.wait("AI, recovered", area)
         it.picture(area, "attacked")
+        studio = it.widget("button", "Make")
+        prompt = studio.get_by_label("Prompt")
+        prompt.fill("a big purple cross orbits on a gray background")
+        prompt.press("Tab")
+        it.wait("nearest: magenta", studio)
+        prompt.fill("a big magenta cross orbits on a gray background")
+        prompt.press("Tab")
+        studio.get_by_role("button", name="Make").click()
+        it.wait("AI, declared", studio)
+        studio.get_by_role("button", name="Attack").wait_for(state="visible")
+        it.picture(studio, "studio")
 
 
 def test_01_noise_follows_the_slider(lab: Open) -> None:
