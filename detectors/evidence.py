@@ -74,7 +74,8 @@ class Judge:
 
     def _chances(self, scores: npt.NDArray[np.floating], prior: float) -> npt.NDArray[np.floating]:
         odds = self._b["platt"].decision_function(scores.reshape(-1, 1).astype(np.float64))
-        return np.clip(expit(odds + logit(prior)), 0.001, 0.999).reshape(scores.shape)
+        chances: npt.NDArray[np.floating] = np.clip(expit(odds + logit(prior)), 0.001, 0.999)
+        return chances.reshape(scores.shape)
 
     def refuse(self, windows: Sequence[Window]) -> list[str]:
         """Why this clip cannot be judged at all, in plain words; empty when it can."""

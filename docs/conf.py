@@ -4,6 +4,11 @@ The source folder is the repository, so that links between README, docs, noteboo
 here, in a clone and in a working copy of the course.
 """
 
+from docutils import nodes
+from docutils.utils.math.latex2mathml import tex2mathml
+from sphinx.application import Sphinx
+from sphinx.writers.html5 import HTML5Translator
+
 project = "sorakit"
 author = "the sorakit authors"
 root_doc = "docs/index"
@@ -29,6 +34,8 @@ nb_execution_mode = "cache"
 nb_execution_timeout = 600
 nb_execution_raise_on_error = True
 nb_merge_streams = True
+nb_ipywidgets_js: dict[str, dict[str, str]] = {}  # they would come from elsewhere; text stands in for widgets
+html_math_renderer = "mathml"
 
 default_role = "literal"
 autodoc_typehints = "signature"
@@ -36,3 +43,18 @@ autodoc_member_order = "bysource"
 autodoc_default_options = {  # scikit-learn's own, with links that lead nowhere here
     "exclude-members": "set_fit_request, set_score_request, set_transform_request",
 }
+
+
+def _inline(writer: HTML5Translator, node: nodes.math) -> None:
+    writer.body.append(tex2mathml(node.astext(), as_block=False))
+    raise nodes.SkipNode
+
+
+def _block(writer: HTML5Translator, node: nodes.math_block) -> None:
+    writer.body.append(f'<div style="margin: 1em 0">{tex2mathml(node.astext(), as_block=True)}</div>')
+    raise nodes.SkipNode
+
+
+def setup(app: Sphinx) -> None:
+    """Formulas as MathML, which browsers show by themselves; MathJax would come from elsewhere."""
+    app.add_html_math_renderer("mathml", (_inline, None), (_block, None))

@@ -3,8 +3,8 @@
 In: a payload, a key and a generator. Out: noise to start a diffusion sampler from; and from noise that was
 found by running the sampler backwards, the payload, its proven bound and where a clip was changed. Gaussian
 Shading (Yang et al. 2024, arXiv:2404.04956) with the tamper maps of VideoShield (Hu et al. 2025,
-arXiv:2501.14195). |x| of a normal value says nothing of its sign, so signs = code bits × a stream cipher's
-coins (ChaCha20) leave each value N(0, 1) and the values independent to who has no key: nothing is lost.
+arXiv:2501.14195). The size of a normal value says nothing of its sign, so signs = code bits × coins of a
+stream cipher (ChaCha20) leave each value N(0, 1) and the values independent without the key: nothing is lost.
 
 One stream for all clips of a key would show in pairs of cells over many clips, so each clip draws one of
 `LEAVES` streams; a reader tries them all. The bound is that of `gate`: for any other key the coins are fair
