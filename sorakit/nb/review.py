@@ -79,6 +79,7 @@ class ReviewQueue:
         self.place = 0
         self._settings = settings or Settings()
         self._pictures: dict[int, tuple[str | None, str]] = {}
+        self._watchers: list[Callable[[], None]] = []
 
     def __len__(self) -> int:
         return len(self.items)
@@ -109,6 +110,8 @@ class ReviewQueue:
         e = v.evidence
         done = Review(e.file, e.sha256, str(v.decision), v.policy, action, said, now)
         self.decisions.append(done)
+        for tell in self._watchers:
+            tell()
         return done
 
     def export(self, path: Path | str) -> Path:
@@ -190,6 +193,7 @@ class ReviewQueue:
             turn(next((i for i in [*range(self.place, len(self)), *left] if i in left), self.place))
 
         turn(self.place)
+        self._watchers.append(lambda: turn(self.place))
         before.on_click(lambda _: turn(self.place - 1))
         after.on_click(lambda _: turn(self.place + 1))
         for button, action in zip(buttons, CHOICES, strict=True):

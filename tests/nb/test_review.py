@@ -132,6 +132,8 @@ def test_the_widget_does_the_same(rows: list[Any], folder: Path) -> None:
     reason.value = "again"
     approve.click()
     assert [d.action for d in queue.decisions] == ["label", "reject", "approve"]
+    queue.decide(1, "reject", "by call, and the list shows it")
+    assert uploads.options[1][0] == "✓ reject: doubt.mp4 (Likely AI)"
 
 
 def test_an_empty_queue_says_so(folder: Path) -> None:
