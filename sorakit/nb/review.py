@@ -189,8 +189,8 @@ class ReviewQueue:
                 return
             left, reason.value = self.open, ""
             rest = f"{len(left)} still open" if left else "all decided; queue.export(PATH) writes them down"
-            said.value = f'<p role="status">{escape(done.file)}: {done.action}. {rest}.</p>'
             turn(next((i for i in [*range(self.place, len(self)), *left] if i in left), self.place))
+            said.value = f'<p role="status">{escape(done.file)}: {done.action}. {rest}.</p>'
 
         turn(self.place)
         self._watchers.append(lambda: turn(self.place))
