@@ -1,12 +1,13 @@
 """The scaling law of the small DiTs: held-out loss against parameters, steps and training operations.
 
-    python benchmarks/scaling.py [--steps 3200] [--seeds 0 1] [--batch 16] [--out runs/scaling.json]
+    python benchmarks/scaling.py [--seeds 0 1] [--steps 1600 400] [--batch 16] [--out runs/scaling.json]
     python benchmarks/scaling.py --quick        # seconds: two sizes, few steps
     python benchmarks/scaling.py --out sorakit/nb/data/scaling.json     # what notebook 07 reads
 
-Trains the sizes of `sorakit.train.scaling` side by side on one stream of clips, n = --seeds streams, and
-measures each at steps a factor √2 apart. Writes JSON after each measurement: `made` (how: commit, versions,
-objective) and `points`. The table shows the last step, its mean loss over the seeds and their range.
+Trains the sizes of `sorakit.train.scaling` side by side on one stream of clips a seed, n = the seeds, each up
+to its number of --steps (the last one serves the seeds left), and measures them at steps a factor √2 apart.
+Writes JSON after each measurement: `made` (how: commit, versions, objective) and `points`. The table shows
+the last step that all seeds have reached, the mean loss over the seeds and their range.
 """
 
 import argparse
@@ -65,7 +66,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--steps", type=int, default=3200)
+    parser.add_argument("--steps", type=int, nargs="+", default=[1600, 400])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--threads", type=int, default=1)
@@ -75,24 +76,25 @@ def main() -> int:
     args = parser.parse_args()
     sizes, held_out = SIZES, HeldOut()
     if args.quick:
-        args.steps, args.seeds, sizes, held_out = 100, [0], SIZES[:2], HeldOut(32)
+        args.steps, args.seeds, sizes, held_out = [100], [0], SIZES[:2], HeldOut(32)
     keep_freed_pages()
     torch.set_num_threads(args.threads)
+    steps = (args.steps + args.steps[-1:] * len(args.seeds))[: len(args.seeds)]
     recipe = recipe_of(*SIZES[0], batch=args.batch)
     made = {
         "commit": commit(), "torch": torch.__version__, "device": args.device, "seeds": args.seeds,
-        "batch": args.batch, "rate": recipe.lr, "warmup": recipe.warmup, "average": recipe.ema,
-        "shape": recipe.shape, "held_out_clips": sum(len(p.sigma) for p in held_out.parts),
+        "steps": steps, "batch": args.batch, "rate": recipe.lr, "warmup": recipe.warmup,
+        "average": recipe.ema, "shape": recipe.shape,
+        "held_out_clips": sum(len(p.sigma) for p in held_out.parts),
         "loss": "velocity error of the averaged weights, sprites weighted, mean over held-out clips",
         "command": "python benchmarks/scaling.py",
     }  # fmt: skip
     args.out.parent.mkdir(parents=True, exist_ok=True)
     points: list[Point] = []
-    for seed in args.seeds:
+    options = {"device": args.device, "batch": args.batch, "held_out": held_out}
+    for seed, last in zip(args.seeds, steps, strict=True):
         start = time.monotonic()
-        for point in grow(
-            sizes, marks(args.steps), seed, device=args.device, batch=args.batch, held_out=held_out
-        ):
+        for point in grow(sizes, marks(last), seed, **options):
             points.append(point)
             print(json.dumps(asdict(point)), flush=True)
             write(args.out, made, points)

@@ -242,6 +242,27 @@ def test_04_attention_follows_the_pointer_and_the_keys(lab: Open) -> None:
         it.picture(area, "attention")
 
 
+def test_08_boxes_drawn_by_pointer_and_keys_make_a_clip(lab: Open) -> None:
+    with lab("08") as it:
+        area = it.page.locator(".jp-OutputArea-output", has=it.page.locator(".sorakit-boxes")).first
+        canvas = area.get_by_role("application")
+        canvas.scroll_into_view_if_needed()
+        at = canvas.bounding_box()
+        assert at is not None
+        unit = at["width"] / 32
+        it.page.mouse.move(at["x"] + 2 * unit, at["y"] + 4 * unit)
+        it.page.mouse.down()
+        it.page.mouse.move(at["x"] + 11 * unit, at["y"] + 13 * unit, steps=4)
+        it.page.mouse.up()
+        it.wait("start: 2, 4 to 11, 13", area)
+        canvas.focus()
+        it.page.keyboard.press("ArrowUp")
+        for key in ["ArrowDown"] * 3 + ["Enter"]:
+            it.page.keyboard.press(key)
+        area.locator("figure").wait_for(state="attached", timeout=60_000)
+        it.picture(area, "boxes")
+
+
 def test_10_a_flipped_bit_and_the_trust_switch(lab: Open) -> None:
     with lab("10") as it:
         area = it.widget("button", "Change and check")
