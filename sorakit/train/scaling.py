@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from sorakit.diffusion.flow import add_noise
@@ -23,11 +24,12 @@ from sorakit.train.recipe import RECIPES, Recipe
 from sorakit.train.trainer import Trainer
 from sorakit.world.dataset import batches, make_batch
 
-__all__ = ["SIZES", "HeldOut", "Point", "grow", "recipe_of"]
+__all__ = ["SIZES", "HeldOut", "Point", "PowerLaw", "fit_power_law", "grow", "recipe_of"]
 
 SIZES = ((8, 1), (16, 1), (24, 2), (32, 2), (48, 3), (64, 3), (96, 4), (128, 4))
 """(width, depth), 17 thousand to 1.4 million parameters."""
 
+_FLOORS = 200
 _HELD_OUT = 11_000_003
 """No training stream starts from this seed."""
 
@@ -48,6 +50,41 @@ class Point:
     tflop: float
     loss: float
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class PowerLaw:
+    """y = `floor` + exp(`height`) · x^`exponent`."""
+
+    floor: float
+    exponent: float
+    height: float
+
+    def at(self, x: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """What y is at `x`."""
+        out: npt.NDArray[np.float64] = (
+            self.floor + np.exp(self.height) * np.asarray(x, float) ** self.exponent
+        )
+        return out
+
+
+def fit_power_law(x: npt.ArrayLike, y: npt.ArrayLike, *, floor: bool = True) -> PowerLaw:
+    """The law through positive `x`, `y` with the least squared error in log y; without `floor` a plain one.
+
+    For each of 200 floors from 0 to nearly the least y, a line through the logarithms of the rest.
+
+    >>> law = fit_power_law([1, 10, 100], [3.0, 2.1, 2.01])
+    >>> round(law.floor, 1), round(law.exponent, 1)
+    (2.0, -1.0)
+    """
+    xs, ys = np.asarray(x, float), np.asarray(y, float)
+    if xs.shape != ys.shape or xs.size < 3 or min(xs.min(), ys.min()) <= 0:
+        raise UsageError("a power law needs 3 pairs of positive numbers at least")
+    tried = []
+    for level in np.linspace(0, 0.999 * ys.min(), _FLOORS) if floor else (0.0,):
+        exponent, height = np.polyfit(np.log(xs), np.log(ys - level), 1)
+        tried.append(PowerLaw(float(level), float(exponent), float(height)))
+    return min(tried, key=lambda law: float((np.log(law.at(xs) / ys) ** 2).sum()))
 
 
 def recipe_of(width: int, depth: int, seed: int = 0, batch: int = 16) -> Recipe:

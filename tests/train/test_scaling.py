@@ -2,11 +2,12 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from sorakit.errors import UsageError
 from sorakit.model.dit import forward_flops
-from sorakit.train.scaling import SIZES, HeldOut, grow, recipe_of
+from sorakit.train.scaling import SIZES, HeldOut, fit_power_law, grow, recipe_of
 from sorakit.train.trainer import Trainer
 
 
@@ -57,3 +58,20 @@ def test_what_cannot_run_is_refused(held_out: HeldOut) -> None:
     for sizes, steps in (([], [1]), ([(8, 1)], []), ([(8, 1)], [0])):
         with pytest.raises(UsageError, match="must name some"):
             next(iter(grow(sizes, steps, held_out=held_out)))
+
+
+@pytest.mark.parametrize("floor", [0.0, 0.5])
+def test_a_power_law_is_found_again(floor: float) -> None:
+    x = np.geomspace(1e4, 1e6, 8)
+    law = fit_power_law(x, floor + 100 * x**-0.5)
+    assert law.floor == pytest.approx(floor, abs=0.01)
+    assert law.exponent == pytest.approx(-0.5, abs=0.01)
+    assert law.at(1e7) == pytest.approx(floor + 100 * 1e7**-0.5, rel=0.02)
+    plain = fit_power_law(x, 100 * x**-0.5, floor=False)
+    assert (plain.floor, plain.exponent) == (0, pytest.approx(-0.5))
+
+
+def test_no_law_without_enough_points() -> None:
+    for x, y in (([1, 2], [1, 2]), ([1, 2, 3], [1, 2]), ([0, 1, 2], [1, 2, 3])):
+        with pytest.raises(UsageError, match="3 pairs"):
+            fit_power_law(x, y)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from sorakit.model.dit import forward_flops
 from sorakit.model.family import on_meta
 from sorakit.nb.exercise import Exercise, call, near
+from sorakit.train.scaling import fit_power_law
 
 __all__ = ["EXERCISES"]
 
@@ -17,6 +18,8 @@ Floats = npt.NDArray[np.float64]
 
 _DRAWS, _LEAST = 24, 16  # intervals, and how many of them must hold the truth: fewer is bad luck of 1 in 1000
 _FROM = 400  # steps
+_ROOM = 1.5
+"""How much further off than the sizes held back in turn the largest may be: it lies outside of them all."""
 
 
 def _line(x: Floats, y: Floats) -> Floats:
@@ -29,7 +32,7 @@ def _power_law(answer: Any) -> str | None:
     hits, widths = 0, []
     for _ in range(_DRAWS):
         count, truth, noise = int(rng.integers(8, 15)), rng.uniform(-1.2, 1.5), rng.uniform(0.03, 0.15)
-        x = np.geomspace(*rng.uniform([1, 50], [5, 1000]), count)
+        x = np.geomspace(rng.uniform(1, 5), rng.uniform(50, 1000), count)
         y = rng.uniform(0.1, 10) * x**truth * np.exp(noise * rng.normal(size=count))
         got = np.asarray(call(answer, x.copy(), y.copy()), float)
         if got.shape != (3,):
@@ -79,8 +82,8 @@ def _flops(answer: Any) -> str | None:
             }
         )
         n, size = int(grid.prod()), int(np.prod(patch)) * 3
-        shape = [int(g * p) for g, p in zip(grid, patch, strict=True)]
-        wanted = 3 * forward_flops(model, *shape, words=words)
+        frames, height, across = (int(g * p) for g, p in zip(grid, patch, strict=True))
+        wanted = 3 * forward_flops(model, frames, height, across, words)
         got = call(answer, n, words, width, depth, size)
         if hint := near(np.asarray(got, float) / wanted, 1.0, _missing(got, wanted), 1e-6):
             return hint
@@ -110,14 +113,14 @@ def _predict(answer: Any) -> str | None:
     if abs(got / wanted - 1) > 0.03:
         return f"on a pure power law you say {got:.3f} where {wanted:.3f} follows; fit in logarithms of both"
     for step, sizes, losses in _stored():
-        room = _held_back(sizes[:-1], losses[:-1])
+        room = _ROOM * _held_back(sizes[:-1], losses[:-1])
         got = float(call(answer, sizes[:-1].copy(), losses[:-1].copy(), float(sizes[-1])))
         off = got / losses[-1] - 1
         if not abs(off) <= room:
             way = "low: does the loss go on falling along a straight line?" if off < 0 else "high"
             return (
                 f"after {step} steps you say {got:.3f}, the run came to {losses[-1]:.3f}, {100 * off:+.1f} % "
-                f"off; the sizes held back in turn allow {100 * room:.1f} %. Too {way}"
+                f"off; half as much again as the sizes held back in turn is {100 * room:.1f} %. Too {way}"
             )
     return None
 
@@ -138,11 +141,8 @@ def _held_back(x: Floats, y: Floats) -> float:
     """The largest error of a fit with a floor where each point is held back in turn, as a share."""
     errors = []
     for i in range(len(x)):
-        others, losses = np.delete(x, i), np.delete(y, i)
-        floors = np.linspace(0, 0.98 * losses.min(), 200)
-        curves = [e + np.exp(np.polyval(_line(others, losses - e), np.log(x))) for e in floors]
-        best = min(curves, key=lambda curve: float((np.log(np.delete(curve, i) / losses) ** 2).sum()))
-        errors.append(abs(best[i] / y[i] - 1))
+        law = fit_power_law(np.delete(x, i), np.delete(y, i))
+        errors.append(abs(law.at(x[i]) / y[i] - 1))
     return float(max(errors))
 
 
