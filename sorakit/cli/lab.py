@@ -1,6 +1,7 @@
 """`sorakit lab`: open the course in JupyterLab, on a working copy; or a notebook as an app without code."""
 
 import importlib.util
+import os
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+import sorakit
 from sorakit.cli.ui import console
 from sorakit.errors import UsageError
 
@@ -68,8 +70,9 @@ def _jupyter(name: str | None, port: int, browser: bool) -> list[str]:
 
 
 def _voila(name: str | None, port: int, browser: bool) -> list[str]:
+    """Voilà with our template, which loads nothing from elsewhere."""
     options = [f"--Voila.port={port}", "--Voila.ip=127.0.0.1", *([] if browser else ["--no-browser"])]
-    return ["voila", f"notebooks/{name}", *options]
+    return ["voila", f"notebooks/{name}", "--template=sorakit", *options]
 
 
 def _installed(module: str) -> None:
@@ -80,10 +83,17 @@ def _installed(module: str) -> None:
 
 
 def _serve(command: list[str], folder: Path) -> int:
-    """Run the server until it ends; Ctrl-C is its own to answer."""
-    with subprocess.Popen([sys.executable, "-m", *command], cwd=folder) as server:  # noqa: S603 - our words
+    """Run the server until it ends; Ctrl-C is its own to answer, SIGTERM ends both."""
+    ours = str(Path(sorakit.__file__).parent / "nb" / "jupyter")
+    paths = os.pathsep.join(filter(None, [ours, os.environ.get("JUPYTER_PATH")]))
+    with subprocess.Popen(  # noqa: S603 - our words
+        [sys.executable, "-m", *command], cwd=folder, env=os.environ | {"JUPYTER_PATH": paths}
+    ) as server:
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
             return server.wait()
+        except KeyboardInterrupt:
+            server.terminate()
+            raise
         finally:
             signal.signal(signal.SIGINT, before)

@@ -79,44 +79,66 @@ class Page:
         within.get_by_text(text).first.wait_for(state="attached", timeout=seconds * 1000)
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """(address with its token, folder for pictures) of a JupyterLab on a working copy."""
-    base = tmp_path_factory.mktemp("lab")
-    working_copy(base / "course")
+def private(base: Path) -> dict[str, str]:
+    """The environment of a server whose home, settings and data are its own."""
     for name, text in SETTINGS.items():
         path = base / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
         path.parent.mkdir(parents=True)
         path.write_text(text)
-    for name in ("home", "config", "ipython", "tmp", "data"):
-        (base / name).mkdir()
+    folders = {"SORAKIT_HOME": "home", "JUPYTER_CONFIG_DIR": "config", "IPYTHONDIR": "ipython"}
+    folders |= {"TMPDIR": "tmp", "JUPYTER_DATA_DIR": "data", "JUPYTERLAB_SETTINGS_DIR": "settings"}
+    for name in folders.values():
+        (base / name).mkdir(exist_ok=True)
     env = {k: v for k, v in os.environ.items() if not k.startswith("SORAKIT_") or "TEST" in k}
-    env |= {"SORAKIT_HOME": str(base / "home"), "JUPYTER_CONFIG_DIR": str(base / "config")}
-    env |= {"IPYTHONDIR": str(base / "ipython"), "TMPDIR": str(base / "tmp"), "SORAKIT_COURSE_SECONDS": "20"}
-    env |= {"JUPYTERLAB_SETTINGS_DIR": str(base / "settings"), "JUPYTER_DATA_DIR": str(base / "data")}
+    return env | {k: str(base / v) for k, v in folders.items()} | {"SORAKIT_COURSE_SECONDS": "20"}
+
+
+def free_port() -> int:
     with socket.socket() as door:
         door.bind(("127.0.0.1", 0))
-        port = door.getsockname()[1]
-    token = secrets.token_hex(16)
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1"]
-    command += [f"--ServerApp.port={port}", f"--IdentityProvider.token={token}", "--LabApp.news_url=None"]
-    command += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
-    command += ["--LabApp.expose_app_in_browser=True", "--LabApp.extension_manager=readonly"]
-    pictures = Path(os.environ.get("SORAKIT_SCREENSHOTS") or base / "pictures")
-    pictures.mkdir(parents=True, exist_ok=True)
+        return int(door.getsockname()[1])
+
+
+@contextmanager
+def serving(command: list[str], base: Path, url: str) -> Iterator[None]:
+    """`python command` while the block runs, from when `url` answers."""
     with (
         (base / "log").open("wb") as log,
-        subprocess.Popen(command, cwd=base / "course", env=env, stdout=log, stderr=log) as process,
+        subprocess.Popen(
+            [sys.executable, *command], cwd=base / "course", env=private(base), stdout=log, stderr=log
+        ) as process,
     ):
         try:
-            await_server(f"http://127.0.0.1:{port}/api?token={token}", process, base / "log")
-            yield f"http://127.0.0.1:{port}/lab/workspaces/%s/tree/notebooks/%s?token={token}", pictures
+            await_server(url, process, base / "log")
+            yield
         finally:
             process.terminate()
             try:
                 process.wait(20)
             except subprocess.TimeoutExpired:
                 process.kill()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """(address with its token, folder for pictures) of a JupyterLab on a working copy."""
+    base = tmp_path_factory.mktemp("lab")
+    working_copy(base / "course")
+    port, token = free_port(), secrets.token_hex(16)
+    command = ["-m", "jupyterlab", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1"]
+    command += [f"--ServerApp.port={port}", f"--IdentityProvider.token={token}", "--LabApp.news_url=None"]
+    command += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+    command += ["--LabApp.expose_app_in_browser=True", "--LabApp.extension_manager=readonly"]
+    with serving(command, base, f"http://127.0.0.1:{port}/api?token={token}"):
+        url = f"http://127.0.0.1:{port}/lab/workspaces/%s/tree/notebooks/%s?token={token}"
+        yield url, pictures_folder(base)
+
+
+def pictures_folder(base: Path) -> Path:
+    """Where screenshots are kept."""
+    pictures = Path(os.environ.get("SORAKIT_SCREENSHOTS") or base / "pictures")
+    pictures.mkdir(parents=True, exist_ok=True)
+    return pictures
 
 
 def await_server(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
@@ -132,33 +154,41 @@ def await_server(url: str, process: "subprocess.Popen[bytes]", log: Path) -> Non
 
 
 @contextmanager
-def opened(server: tuple[str, Path], number: str) -> Iterator[Page]:
-    """A notebook that has run in a fresh browser; at the end: no console error, no request to elsewhere."""
+def browsing(pictures: Path, name: str) -> Iterator[Page]:
+    """A fresh browser; at the end: no console error, no request to elsewhere."""
     from playwright.sync_api import sync_playwright  # noqa: PLC0415 - where there is a browser
 
-    name = find(number)
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         page = browser.new_page(viewport={"width": 1280, "height": 1000})
-        it = Page(page, server[1], name)
+        it = Page(page, pictures, name)
         page.on("console", lambda m: it.errors.append(m.text) if m.type == "error" else None)
         page.on("pageerror", lambda e: it.errors.append(str(e)))
         page.on("request", lambda r: it.abroad.append(r.url) if elsewhere(r.url) else None)
         try:
-            page.goto(server[0] % (f"n{number}", name))  # a workspace of its own: no tabs of others
-            page.wait_for_function(CONNECTED, timeout=120_000)
-            page.evaluate("async () => { await jupyterapp.commands.execute('notebook:run-all-cells') }")
-            page.wait_for_function(IDLE, timeout=300_000)
-            assert page.locator(".jp-RenderedText[data-mime-type*='error']").count() == 0
             yield it
-            page.evaluate("async () => { await jupyterapp.shell.currentWidget.sessionContext.shutdown() }")
         except BaseException:
-            page.screenshot(path=str(server[1] / f"{number}_failed.png"))
+            page.screenshot(path=str(pictures / f"{name[:2]}_failed.png"))
             raise
         finally:
             browser.close()
         assert it.errors == []
         assert it.abroad == []
+
+
+@contextmanager
+def opened(server: tuple[str, Path], number: str) -> Iterator[Page]:
+    """A notebook that has run from top to bottom in JupyterLab."""
+    name = find(number)
+    with browsing(server[1], name) as it:
+        page = it.page
+        page.goto(server[0] % (f"n{number}", name))  # a workspace of its own: no tabs of others
+        page.wait_for_function(CONNECTED, timeout=120_000)
+        page.evaluate("async () => { await jupyterapp.commands.execute('notebook:run-all-cells') }")
+        page.wait_for_function(IDLE, timeout=300_000)
+        assert page.locator(".jp-RenderedText[data-mime-type*='error']").count() == 0
+        yield it
+        page.evaluate("async () => { await jupyterapp.shell.currentWidget.sessionContext.shutdown() }")
 
 
 def elsewhere(url: str) -> bool:
@@ -309,3 +339,21 @@ def test_13_thresholds_cost_and_the_queue_asks_for_reasons(lab: Open) -> None:
         queue.get_by_role("button", name="Reject").click()
         it.wait("still open", queue)
         it.picture(queue, "queue")
+
+
+@pytest.mark.parametrize(("number", "control"), [("00", "Attack"), ("13", "Reject")])
+def test_as_an_app_it_shows_no_code(number: str, control: str, tmp_path: Path) -> None:
+    working_copy(tmp_path / "course")
+    port = free_port()
+    command = ["-c", "from sorakit.cli import main; main()", "lab", number, "--app", "--no-browser"]
+    command += ["--folder", str(tmp_path / "course"), "--port", str(port)]
+    url = f"http://127.0.0.1:{port}"
+    with (
+        serving(command, tmp_path, f"{url}/voila/static/voila.js"),
+        browsing(pictures_folder(tmp_path), f"{number} app") as it,
+    ):
+        it.page.goto(url, timeout=240_000)
+        it.page.get_by_role("button", name=control).last.wait_for(timeout=240_000)
+        assert it.page.locator("h1").first.is_visible()
+        assert it.page.get_by_text("import ").count() == 0
+        it.page.screenshot(path=str(it.pictures / f"{number}_app.png"), full_page=True)
