@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sorakit.config import Settings
-from sorakit.detect import choose, installed, opinion
+from sorakit.detect import choose, failed, installed, opinion
 from sorakit.errors import SorakitError
 from sorakit.moderation.decision_log import append
 from sorakit.moderation.duties import duties_of
@@ -47,7 +47,8 @@ def check(
     certificate was revoked. Without resolvers and OCSP nothing is ever sent. `policy`: what decides,
     `settings.policy` if None; `log`: where the decision is noted, `settings.decision_log` if None.
 
-    A file that cannot be read gives a verdict `error` with the reason; nothing is raised for bad input.
+    A file that cannot be read gives a verdict `error` with the reason; nothing is raised for bad input. A
+    detector that fails takes nothing from the other layers; where they find nothing the verdict is `error`.
     Raises `UsageError` for a policy that is none, `OutputError` where the decision cannot be noted.
 
     >>> check("missing.mp4").decision
@@ -69,6 +70,8 @@ def check(
         labels = replace(evidence.labels, duties=duties_of(evidence))
         evidence = replace(evidence, labels=labels)
     outcome = judge(evidence, policy)
+    if outcome.decision is Decision.ERROR and evidence.error is None:  # the detector failed
+        evidence = replace(evidence, error=outcome.reasons[0])
     verdict = Verdict(
         outcome.decision,
         evidence,
@@ -130,7 +133,12 @@ def _gather(
 def _detect(path: Path, settings: Settings) -> DetectorEvidence | None:
     """The opinion of the detector that the settings name, or None where none is installed or wanted."""
     name = choose(settings.detector) if installed() else None
-    return None if name is None else opinion(path, name, settings.limits)
+    if name is None:
+        return None
+    try:
+        return opinion(path, name, settings.limits)
+    except SorakitError as error:
+        return failed(path, name, error)
 
 
 _STATE_CODES = {"trusted": 0, "none": 3, "tampered": 4, "valid_untrusted": 5, "error": 1}

@@ -4,20 +4,25 @@ In: paths and a detector's name in the entry-point group `sorakit.detectors`. Ou
 wanted prior. This is the detector's layer of `sorakit.check`, alone.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
 
 from sorakit.config import Limits, Settings
-from sorakit.errors import InputError, UsageError
+from sorakit.errors import InputError, SorakitError, UsageError
 from sorakit.prior import at_prior
 from sorakit.types import DetectorEvidence
 from sorakit.video.guard import prescan, run_guarded
 
-__all__ = ["OFF", "choose", "detect", "installed", "videos_in"]
+__all__ = ["OFF", "choose", "detect", "failed", "installed", "videos_in"]
 
 OFF = "none"
 """The setting `detector` that switches the layer off."""
+
+_MAX_REASON = 300
+_FOLDERS = re.compile(r"(?<![\w.])(?:[A-Za-z]:)?[\\/](?:[^\s'\"\\/]+[\\/])*(?=[^\s'\"\\/])")
+"""The folders of an absolute path, up to the file's own name."""
 
 _MAX_FILES = 100_000
 _VIDEO = frozenset({".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".gif", ".ts", ".mpg", ".flv"})
@@ -74,6 +79,20 @@ def opinion(path: Path, name: str, limits: Limits, prior: float | None = None) -
     )
     evidence = opinion_from_json(answer)
     return evidence if prior is None else at_prior(evidence, prior)
+
+
+def failed(path: Path, name: str, error: SorakitError) -> DetectorEvidence:
+    r"""What stands for the opinion of a detector that ended with `error`: an abstention, marked as failed.
+
+    The reason is one line and holds no path, for it may be a foreign package's text and goes into reports.
+
+    >>> failed(Path("/tmp/a.mp4"), "sure", InputError("cannot use /tmp/a.mp4:\n bad")).reasons
+    ['cannot use a.mp4: bad']
+    """
+    text = str(error).replace(str(path.absolute().parent), "").replace(str(path.parent.resolve()), "")
+    text = " ".join("".join(c if c.isprintable() else " " for c in _FOLDERS.sub("", text)).split())
+    reasons = [text[:_MAX_REASON] or type(error).__name__]
+    return DetectorEvidence(None, "abstain", name, reasons=reasons, failed=True)
 
 
 def videos_in(paths: Iterable[Path]) -> Iterator[Path]:

@@ -10,9 +10,9 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
-from sorakit.errors import UsageError
+from sorakit.errors import ModelError, UsageError
 from sorakit.provenance.labels import read_aigc
 from sorakit.provenance.trust import Trust
 from sorakit.provenance.verify import read_credential
@@ -99,8 +99,13 @@ def run_detector(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
 
 
 def opinion_from_json(data: dict[str, Any]) -> DetectorEvidence:
-    """Parse and validate what `run_detector` answered."""
-    return _OPINION.validate_python(data)
+    """Parse and validate what `run_detector` answered. Raises `ModelError` for what is no evidence."""
+    try:
+        return _OPINION.validate_python(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ModelError(f"its answer is no evidence: `{where}`: {first['msg']}") from error
 
 
 _FINDINGS = TypeAdapter(Findings)

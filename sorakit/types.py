@@ -217,7 +217,8 @@ class DetectorEvidence:
     `heatmap`: rows of scores over the picture, top left first, 0 to 1. `families`: which kinds of features
     spoke, the strongest first (`name`, `weight` as a signed logit, `words` in plain words). `nearest`:
     generators of the training clips that are most alike (`generator`, `share`), a hint that is right at a
-    rate of `hit_rate`.
+    rate of `hit_rate`. `failed`: it crashed, ran out of time or memory, or raised; then `abstain`, without
+    probability, and `model` is the name it is installed under.
     """
 
     probability: float | None
@@ -229,6 +230,7 @@ class DetectorEvidence:
     heatmap: list[list[float]] | None = None
     families: list[dict[str, Any]] = field(default_factory=list)
     nearest: list[dict[str, Any]] = field(default_factory=list)
+    failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from sorakit.moderation.rules import RULES, nothing
+from sorakit.moderation.rules import RULES, failure, nothing
 from sorakit.prior import at_prior
 from sorakit.types import Decision, DetectorEvidence, Evidence
 
@@ -159,6 +159,9 @@ class Outcome:
 def judge(evidence: Evidence, policy: Policy) -> Outcome:
     """The first decision of the policy's order whose rule holds, its reason first, weaker findings after it.
 
+    Where no rule holds and the detector failed, that is an error: a file must not pass for one without
+    evidence by ending the detector.
+
     >>> judge(Evidence(file="a.mp4", sha256=None), default_policy()).decision
     <Decision.NO_EVIDENCE: 'no_evidence'>
     """
@@ -167,11 +170,13 @@ def judge(evidence: Evidence, policy: Policy) -> Outcome:
     if policy.detector and evidence.detector:
         evidence = replace(evidence, detector=_banded(evidence.detector, policy.detector))
     held = [(d, r) for d in policy.order if (r := RULES[d](evidence))]
-    decision, reasons = (
-        (held[0][0], [r for _, r in held]) if held else (Decision.NO_EVIDENCE, [nothing(evidence)])
-    )
+    reasons = [r for _, r in held]
+    decision = held[0][0] if held else Decision.NO_EVIDENCE
+    if failed := failure(evidence):
+        reasons.append(failed)
+        decision = held[0][0] if held else Decision.ERROR
     follow = policy.follow(decision)
-    return Outcome(decision, [*reasons, *([follow.note] if follow.note else [])], follow)
+    return Outcome(decision, [*(reasons or [nothing(evidence)]), *filter(None, [follow.note])], follow)
 
 
 def decide(evidence: Evidence) -> tuple[Decision, list[str]]:

@@ -123,7 +123,7 @@ def _likely_ai(e: Evidence) -> str | None:
 
 def _uncertain(e: Evidence) -> str | None:
     said = e.detector
-    if said is None:
+    if said is None or said.failed:
         return None
     # An abstention with a probability is the lowest band: a low score is no evidence, of either kind.
     if said.label == "uncertain" or (said.label == "abstain" and said.probability is None):
@@ -144,6 +144,18 @@ RULES: dict[Decision, Rule] = {
 }
 """In the default policy's order: a broken credential first, then disagreement, then what declares AI, last
 what only suggests it."""
+
+
+def failure(e: Evidence) -> str | None:
+    """What is said of a detector that did not end its work: nothing about the file, but not silence.
+
+    >>> failure(Evidence(file="a.mp4", sha256=None)) is None
+    True
+    """
+    said = e.detector
+    if said is None or not said.failed:
+        return None
+    return f"The detector {said.model} failed: {'; '.join(said.reasons)}."
 
 
 def nothing(e: Evidence) -> str:

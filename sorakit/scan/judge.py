@@ -65,6 +65,8 @@ def _nameless(verdict: Verdict, path: Path) -> dict[str, Any]:
     said["reasons"] = [clean(r) for r in said["reasons"]]
     said["error"] = None if said["error"] is None else clean(said["error"])
     said["provenance"]["problems"] = [clean(p) for p in said["provenance"]["problems"]]
+    if said["detector"]:
+        said["detector"]["reasons"] = [clean(r) for r in said["detector"]["reasons"]]
     return said | {"file": ""}
 
 
