@@ -102,7 +102,7 @@ def _damage(answer: Any) -> str | None:
         changed.append(_large_changes(frames, got))
         still_read += int(score(got, scene)["all_facts"] == 1)
     if np.mean(changed) > _SHARE:
-        much = f"{np.mean(changed):.0%} of the pixels change by more than {_LARGE} grey levels"
+        much = f"{np.mean(changed):.1%} of the pixels change by more than {_LARGE} grey levels"
         return f"{much}; at most {_SHARE:.0%} may"
     if still_read > 1:
         return (

@@ -24,12 +24,13 @@ def _start(answer: Answer) -> str | None:
         if not isinstance(got, nn.Module):
             return f"return the block itself, got {type(got).__name__}"
         x, c = torch.randn(2, 5, width), torch.randn(2, width)
-        y = got(x, c)
+        y = call(got, x, c)
         if hint := near(
             y, x, "it still changes its tokens: what decides how much of each branch is added, for every `c`?"
         ):
             return hint
-        (y * torch.randn_like(y)).sum().backward()
+        if y.requires_grad:
+            (y * torch.randn_like(y)).sum().backward()
         if not any(p.grad is not None and p.grad.abs().max() > 0 for p in got.parameters()):
             return "it is the identity, but no weight has a gradient, so it would stay so: set fewer to 0"
     return None
@@ -52,6 +53,9 @@ def _turn(answer: Answer) -> str | None:
         if float(here.std()) < 1e-4:
             return "all places give the same score; turn each token by an angle that grows with its place"
         at_one = torch.as_tensor(call(answer, torch.eye(d), torch.ones(d)))
+        pairs = torch.arange(d) // 2
+        if at_one[pairs[:, None] != pairs].abs().max() > 1e-4:
+            return "a number is mixed with one that is not its neighbour; the pairs are 0 and 1, 2 and 3, …"
         angle = np.abs(np.angle(np.linalg.eigvals(at_one.double().numpy())))
         if np.ptp(angle) < 1e-3:
             return "all pairs turn at one speed; give each pair a slower one than the pair before"

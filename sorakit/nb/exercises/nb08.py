@@ -32,21 +32,19 @@ def _iou(answer: Any) -> str | None:
     for _ in range(12):
         a, b = _box(rng), _box(rng, rng.uniform(-6, 6))
         got, wanted = call(answer, a, b), iou(a, b)
-        says = "divide by what at least one of them covers: the shared part lies in both, count it once"
-        hint = near(
-            got, wanted, says if _is(got, a, b, union=False) else "check which edge is which: x before y"
-        )
-        if hint:
+        if hint := near(got, wanted, _why_iou(got, a, b, wanted)):
             return hint
     return None
 
 
-def _is(got: Any, a: Box, b: Box, *, union: bool) -> bool:
-    """Whether `got` is the shared area over the sum of both areas."""
-    areas = [(c[2] - c[0]) * (c[3] - c[1]) for c in (a, b)]
-    value = iou(a, b)
-    shared = value * sum(areas) / (1 + value)
-    return not union and near(got, shared / sum(areas), "no") is None
+def _why_iou(got: Any, a: Box, b: Box, value: float) -> str:
+    """What is wrong with an overlap that should be `value`."""
+    wider = [(c[0], c[1], c[2] + 1, c[3] + 1) for c in (a, b)]
+    if near(got, value / (1 + value), "no") is None:
+        return "divide by what at least one of them covers: the shared part lies in both, count it once"
+    if near(got, iou(*wider), "no") is None:
+        return "x1 is the edge itself, not the last pixel: a box is x1 − x0 wide, without + 1"
+    return "check which edge is which: x before y"
 
 
 def _runs() -> Iterator[tuple[Box, Box, list[Box | None]]]:
@@ -82,7 +80,7 @@ def _condition(answer: Any) -> str | None:
         mask = (torch.rand(b, t) < 0.4).float()
         mask[:, 0], mask[:, 1] = 1, 0
         got = call(answer, noisy.clone(), clean.clone(), mask.clone())
-        if not isinstance(got, tuple) or len(got) != 2:
+        if not isinstance(got, tuple | list) or len(got) != 2:
             return "return two tensors: what is shown, and what the patches are told"
         swapped = near(got[0], Held(clean, 1 - mask).put(noisy), "no") is None
         hint = "where the mask is 1 the clean frame must stand" + (

@@ -45,6 +45,8 @@ def _why(got: Any, frames: Rgb, seam: int) -> str:
         return "the seam's own step is among the steps around it; leave it out"
     if is_like(steps[at] / np.delete(steps, at).mean()):
         return "only the steps up to 4 on either side count, not those of the whole clip"
+    if is_like(steps[at] / np.r_[steps[at - 4 : at], steps[at + 1 : at + 5]].mean()):
+        return "near the start a slice from `i - 4` counts from the end; begin it at max(i - 4, 0)"
     if is_like(1 / (steps[at] / steps[around].mean())):
         return "upside down: the seam's step comes first, divided by the others'"
     return f"before a seam at frame {seam} lies the step from frame {seam - 1} to {seam}; check your places"

@@ -68,6 +68,7 @@ def _rate(answer: Any) -> str | None:
     for generated, real in ((80, 250), (150, 60), (40, 420)):
         y = np.r_[np.ones(generated, np.int64), np.zeros(real, np.int64)]
         s = np.round(rng.normal(0, 1, len(y)) + 2 * y, 1)
+        s[generated + np.argsort(-s[generated:])[: int(0.01 * real) + 1]] += 0.5  # a gap below the bar
         order = rng.permutation(len(y))
         y, s = y[order], s[order]
         got = call(answer, y.copy(), s.copy())
@@ -95,6 +96,8 @@ def _rate_slip(got: Any, y: Ints, s: Floats, bar: float) -> str:
 
     if is_(float((generated >= bar).mean())):
         return "clips *at* the bar count as caught, but real ones there would count as false alarms too"
+    if is_(float((generated > np.quantile(real, 0.99)).mean())):
+        return "np.quantile goes between two real scores, and more than 1 % can lie above; take a real score"
     if is_(float((real > bar).mean())):
         return "that is the share of real clips above the bar; which class is 1?"
     if is_(float((generated > np.sort(generated)[::-1][int(0.01 * len(generated))]).mean())):

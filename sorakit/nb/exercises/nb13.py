@@ -156,10 +156,16 @@ def _detector(policy: Policy) -> str | None:
 _EMPTY = (
     "state of the art", "state-of-the-art", "best in class", "cutting edge", "highly accurate",
     "very accurate", "high accuracy", "robust", "reliable", "world-class", "responsibl", "as appropriate",
-    "general purpose", "any purpose", "various", "all kinds", "misuse", "tbd", "todo", "n/a", "lorem",
+    "general purpose", "any purpose", "various", "all kinds", "any kind", "misuse", "tbd", "todo", "n/a", "lorem",
 )  # fmt: skip
-_PEOPLE = ("person", "people", "human", "moderator", "reviewer", "team", "editor", "teacher", "desk", "staff")
-_WORST = ("automat", "proof", "proves", "low score", "alone", "without", "on its own")
+_PEOPLE = (
+    "person", "people", "human", "moderator", "reviewer", "team", "editor", "teacher", "desk", "staff",
+    "somebody", "someone", "journalist", "analyst", "operator", "expert", "jury",
+)  # fmt: skip
+_WORST = (
+    "automat", "proof", "prove", "low score", "alone", "without", "on its own", "by itself", "unflagged",
+    "not flagged", "genuine",
+)  # fmt: skip
 
 
 def _card(answer: Any, scores: Floats, labels: Ints) -> str | None:
@@ -196,7 +202,7 @@ def _says_something(name: str, text: Any) -> str | None:
     if not isinstance(text, str):
         return f"`{name}` must be a sentence, got {type(text).__name__}"
     for phrase in _EMPTY:
-        if phrase in text.lower():
+        if re.search(rf"(?<!not )(?<!less )(?<!un){re.escape(phrase)}", text.lower()):
             return f"`{name}`: “{phrase}” can never turn out wrong, so it says nothing; be concrete"
     if len(text.split()) < 6:
         return f"`{name}` has {len(text.split())} words; say for whom, when, or how much"

@@ -96,6 +96,12 @@ def _floats(frames):
     return frames / 255
 
 
+def _line(frames):
+    changed = frames.copy()
+    changed[:, :, 16] = 255 - changed[:, :, 16]  # one column of 32 is more than 3 %
+    return changed
+
+
 RIGHT = {"02.1": (_facts,), "02.2": (_motion,), "02.3": (_dot,)}
 
 WRONG = {
@@ -108,5 +114,5 @@ WRONG = {
         (lambda sentence: sentence.split(),),
     ],
     "02.2": [(_y_upwards,), (_backwards,), (_swapped,), (_never_still,), (lambda frames: "left",)],
-    "02.3": [(_nothing,), (_noise,), (_brighter,), (_backwards_in_time,), (_floats,)],
+    "02.3": [(_nothing,), (_noise,), (_brighter,), (_backwards_in_time,), (_floats,), (_line,)],
 }

@@ -22,6 +22,10 @@ def start_dead(block):
     return block
 
 
+def start_frozen(block):
+    return start(block).requires_grad_(False)
+
+
 def start_attention_only(block):
     nn.init.zeros_(block.attention.out.weight)
     return block
@@ -33,6 +37,16 @@ def turned(x, place, base=100.0, sign=-1):
     a, b = x[:, 0::2], x[:, 1::2]
     c, s = angle.cos(), angle.sin()
     return torch.stack([a * c + sign * b * s, a * s + b * c], -1).flatten(1)
+
+
+def halves(x, place):
+    order = torch.arange(x.shape[-1]).reshape(2, -1).T.flatten()
+    return turned(x[:, order], place)[:, order.argsort()]
+
+
+def apart(x, place):
+    y = turned(x, place)
+    return torch.cat([y[:, 0::2], y[:, 1::2]], -1)
 
 
 def numbered(x, place):
@@ -56,7 +70,14 @@ def rows_for_time(weights):
 
 RIGHT = {"04.1": (start,), "04.2": (turned,), "04.3": (through_time,)}
 WRONG = {
-    "04.1": [(start_without_bias,), (start_dead,), (start_attention_only,), (lambda block: 1,)],
+    "04.1": [
+        (start_without_bias,),
+        (start_dead,),
+        (start_attention_only,),
+        (start_frozen,),
+        (lambda block: nn.Identity(),),
+        (lambda block: 1,),
+    ],
     "04.2": [
         (lambda x, place: turned(x, place, sign=1),),
         (lambda x, place: turned(x, place, base=1.0),),
@@ -64,6 +85,8 @@ WRONG = {
         (lambda x, place: x + place[:, None],),
         (lambda x, place: x,),
         (numbered,),
+        (halves,),
+        (apart,),
     ],
     "04.3": [
         (lambda weights: 1 - through_time(weights),),

@@ -13,6 +13,11 @@ def heun(velocity, z, levels, *, last=True, share=0.5, moved=True, later=True):
     return z
 
 
+def euler_at_last(velocity, z, levels):
+    z = heun(velocity, z, levels[:-1])
+    return euler(velocity, z, levels[-2:])
+
+
 def euler(velocity, z, levels):
     for a, b in pairwise(levels):
         z = z + (b - a) * velocity(z, a)
@@ -48,6 +53,7 @@ RIGHT = {"06.1": (heun,), "06.2": (guide,), "06.3": (interval,)}
 WRONG = {
     "06.1": [
         (euler,),
+        (euler_at_last,),
         (lambda v, z, levels: heun(v, z, levels, share=1.0),),
         (lambda v, z, levels: heun(v, z, levels, moved=False),),
         (lambda v, z, levels: heun(v, z, levels, later=False),),

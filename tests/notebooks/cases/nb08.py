@@ -23,6 +23,10 @@ def iou_over_the_sum(a, b):
     return 1.0 if a == b else v / (1 + v)
 
 
+def iou_plus_one(a, b):
+    return iou((*a[:2], a[2] + 1, a[3] + 1), (*b[:2], b[2] + 1, b[3] + 1)) if iou(a, b) else 0.0
+
+
 def condition(noisy, clean, mask, *, invert=False, steps=4):
     where = mask[:, None, :, None, None].bool() ^ invert
     told = mask.unflatten(1, (-1, steps))
@@ -35,6 +39,7 @@ WRONG = {
     "08.1": [
         (iou_without_floor,),
         (iou_over_the_sum,),
+        (iou_plus_one,),
         (lambda a, b: iou_over_the_sum(a, b) / 2 + 0.5,),
         (0.5,),
     ],

@@ -14,6 +14,11 @@ def ratio(frames, seam, *, signed=True, inside=False, shift=0, whole=False):
     return steps[at] / (near.mean() if inside else rest / (len(near) - 1))
 
 
+def ratio_from_the_end(frames, seam):
+    steps, at = np.abs(np.diff(frames.astype(int), axis=0)).mean((1, 2, 3)), seam - 1
+    return steps[at] / np.concatenate([steps[at - 4 : at], steps[at + 1 : at + 5]]).mean()
+
+
 def join(first, second, overlap, *, weight=None, keep=False):
     weight = np.arange(1, overlap + 1) / (overlap + 1) if weight is None else weight(overlap)
     weight = weight[:, None, None, None]
@@ -43,6 +48,7 @@ WRONG = {
         (lambda f, s: ratio(f, s, shift=1),),
         (lambda f, s: ratio(f, s, whole=True),),
         (lambda f, s: 1 / ratio(f, s),),
+        (ratio_from_the_end,),
     ],
     "09.2": [
         (lambda a, b, k: np.concatenate([a, b[k:]]), _first, _second),

@@ -59,6 +59,11 @@ def _normal(y: Any, s: Any) -> Any:
     return p, p - half, p + half
 
 
+def _quantile(y: Any, s: Any) -> Any:
+    caught = s[y == 1] > np.quantile(s[y == 0], 0.99)
+    return caught.mean(), *_exact(int(caught.sum()), len(caught))
+
+
 def _right(tpr: Any, fpr: Any, prior: Any) -> Any:
     return tpr * prior / (tpr * prior + fpr * (1 - prior))
 
@@ -83,6 +88,7 @@ WRONG = {
         (lambda y, s: _rate(y, s, n=len(y)),),
         (lambda y, s: (_rate(y, s)[0], *_rate(y, s)[:0:-1]),),
         (_normal,),
+        (_quantile,),
         (lambda y, s: _rate(y, s)[0],),
     ],
     "12.3": [
