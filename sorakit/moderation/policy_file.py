@@ -157,7 +157,12 @@ def _told(name: str, error: Any, lines: dict[Loc, int]) -> str:
     where = "" if message.startswith("`") else ".".join(map(str, at))
     head = f"{name}: line {lines.get(at, 1)}: " + (f"`{where}`: " if where else "")
     if error["type"] == "extra_forbidden":
-        return head + f"no such key{_near(str(error['loc'][-1]), _WORDS)}"
+        key = str(error["loc"][-1])
+        if len(error["loc"]) == 1 and key in Bands.model_fields:
+            return head + "no such key here; it belongs under `detector`"
+        return head + f"no such key{_near(key, _WORDS)}"
+    if error["type"] == "missing":
+        return head + f"`{error['loc'][-1]}` is missing"
     if error["type"] == "enum":
         known = [str(d) for d in (Decision if error["loc"][0] == "then" else RULES)]
         return head + f"no such decision{_near(str(error['input']), known)}"

@@ -126,6 +126,8 @@ def test_the_order_of_a_policy_decides_which_rule_counts() -> None:
     ("text", "words"),
     [
         (HEAD + "thn: {}", ["line 4", "`thn`", "did you mean 'then'"]),
+        (HEAD + "prior: 0.02", ["line 4", "`prior`", "it belongs under `detector`"]),
+        ("name: x\nversion: 1\n", ["`about` is missing"]),
         (HEAD + "then:\n  likly_ai: {}", ["line 5", "did you mean 'likely_ai'"]),
         (HEAD + "then:\n  tampered:\n    action: burn", ["line 6", "then.tampered.action", "'hold'"]),
         ("name: mine\nversion: 0\nabout: Ours.", ["line 2", "version"]),

@@ -156,7 +156,8 @@ def _detector(policy: Policy) -> str | None:
 _EMPTY = (
     "state of the art", "state-of-the-art", "best in class", "cutting edge", "highly accurate",
     "very accurate", "high accuracy", "robust", "reliable", "world-class", "responsibl", "as appropriate",
-    "general purpose", "any purpose", "various", "all kinds", "any kind", "misuse", "tbd", "todo", "n/a", "lorem",
+    "general purpose", "any purpose", "various", "all kinds", "any kind", "misuse", "tbd", "todo", "n/a",
+    "lorem",
 )  # fmt: skip
 _PEOPLE = (
     "person", "people", "human", "moderator", "reviewer", "team", "editor", "teacher", "desk", "staff",
