@@ -5,6 +5,7 @@ score near the upper band is taken again from a re-encoded copy, and has to stan
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -67,6 +68,7 @@ class Shipped:
             if "still picture" not in str(error):
                 raise
             return DetectorEvidence(None, "abstain", judge.name, reasons=[str(error)], prior=prior)
+        first = _shrunk(first)
         windows = [_described(s) for s in (first, *_later(path, first))]
         return judge.evidence(windows, prior, _again(judge, windows, first))
 
@@ -79,6 +81,11 @@ def _later(path: Path, first: Squares) -> Sequence[Squares]:
     return [s for s in found if len(s.frames) == FRAMES]
 
 
+def _shrunk(squares: Squares) -> Squares:
+    """At the canonical side, which both passes start from."""
+    return replace(squares, frames=tuple(resize(f, SIDE, SIDE) for f in squares.frames))
+
+
 def _described(squares: Squares) -> Window:
     clip = unpack(pack(squares.frames))
     return Window(squares.start, squares.end, len(squares.frames), describe(clip))
@@ -88,5 +95,4 @@ def _again(judge: Judge, windows: Sequence[Window], first: Squares) -> float | N
     """The first window's score at a stronger compression, where that could take it out of the upper band."""
     if judge.refuse(windows) or not judge.close(judge.score(windows[0].described)):
         return None
-    small = [resize(f, SIDE, SIDE) for f in first.frames]
-    return judge.score(describe(Canonical(*planes_of(compress(small, crf=_CRF)))))
+    return judge.score(describe(Canonical(*planes_of(compress(first.frames, crf=_CRF)))))

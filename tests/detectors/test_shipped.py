@@ -10,15 +10,17 @@ import cv2
 import numpy as np
 import pytest
 
+from detectors import shipped
 from detectors.baselines import D3Like, ReStraVLike
-from detectors.clip import canonical, read_squares
+from detectors.clip import SIDE, Canonical, canonical, read_squares
 from detectors.describe import describe
 from detectors.evidence import MIN_FRAMES, Judge, Window
 from detectors.features import FAMILIES
 from detectors.probes import CodecOnly, FpsOnly
 from detectors.shipped import Shipped, judge_of
 from sorakit.errors import NotAVideoError, UsageError
-from sorakit.video.roundtrip import compress
+from sorakit.video.convert import resize
+from sorakit.video.roundtrip import compress, planes_of
 
 PROJECT = Path(__file__).parent.parent.parent / "pyproject.toml"
 
@@ -44,6 +46,23 @@ def test_evidence_is_whole(video):
 
 def test_the_same_file_gets_the_same_answer(video):
     assert Shipped().detect(video(2)) == Shipped().detect(video(2))
+
+
+def test_the_second_pass_shrinks_nothing_again_and_scores_the_same(video, monkeypatch):
+    path, shrunk, scores = video(1, noise=2.0), [], []
+    judge = judge_of()
+    full = read_squares(path)
+    small = [resize(f, SIDE, SIDE) for f in full.frames]
+    copy = Canonical(*planes_of(compress(small, crf=28)))
+    expected = [judge.score(describe(c)) for c in (canonical(full), copy)]
+    score = Judge.score
+    monkeypatch.setattr(Judge, "close", lambda *_: True)
+    monkeypatch.setattr(Judge, "refuse", lambda *_: [])
+    monkeypatch.setattr(Judge, "score", lambda j, d: scores.append(score(j, d)) or scores[-1])
+    monkeypatch.setattr(shipped, "resize", lambda *a: shrunk.append(a) or resize(*a))
+    Shipped().detect(path)
+    assert len(shrunk) == len(small)
+    assert scores[:2] == expected
 
 
 def test_families_and_intercept_make_up_the_probability(video):
