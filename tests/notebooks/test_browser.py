@@ -59,6 +59,7 @@ class Page:
         """Keep what a person would see."""
         locator.scroll_into_view_if_needed()
         self.page.wait_for_timeout(300)
+        self.page.wait_for_function(IDLE, timeout=60_000)
         locator.screenshot(path=str(self.pictures / f"{self.name[:2]}_{step}.png"))
 
     def output(self, text: str) -> Any:
