@@ -4,7 +4,17 @@ import re
 from pathlib import Path
 from typing import Any
 
+from sorakit.nb.course import titles
+from sorakit.nb.exercise import exercises
+
 MAX_LINES = 15
+
+
+def test_the_course_is_whole() -> None:
+    """Fourteen notebooks, and three exercises each: 42."""
+    numbers = [f"{n:02}" for n in range(14)]
+    assert list(titles()) == numbers
+    assert [e.key for n in numbers for e in exercises(n)] == [f"{n}.{k}" for n in numbers for k in (1, 2, 3)]
 
 
 def test_no_output_is_stored_and_cells_are_short(book: Any) -> None:
