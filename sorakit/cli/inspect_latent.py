@@ -24,7 +24,8 @@ def inspect_latent(
         int | None, typer.Option(min=1, max=1000, help="Steps it was made in (diffusers; else its own).")
     ] = None,
     height: Annotated[
-        int | None, typer.Option(min=16, max=4096, help="Height it was made in, if the file was resized.")
+        int | None,
+        typer.Option(min=16, max=4096, help="Height it was made in; else as its credential says."),
     ] = None,
     width: Annotated[int | None, typer.Option(min=16, max=4096, help="Its width, likewise.")] = None,
     device: Annotated[str, typer.Option(help="`cpu`, `cuda`, `mps` (diffusers).")] = "cpu",
@@ -65,6 +66,32 @@ def inspect_latent(
         console.print(f"{text}  (chance 1e{found.log10_p:.0f}){along}", markup=False)
 
 
+def stated_size(file: Path) -> tuple[int, int] | None:
+    """(height, width) that a model drew the clip in, by the file's own credential if it is valid; else None.
+
+    Nobody has to vouch for the signer: a wrong size only finds no mark. Asks nothing of the network.
+
+    >>> stated_size(Path("missing.mp4")) is None
+    True
+    """
+    from sorakit.check import check  # noqa: PLC0415 - keeps `--help` quick
+    from sorakit.config import Settings  # noqa: PLC0415
+    from sorakit.moderation.policy import default_policy  # noqa: PLC0415
+
+    alone = {"detector": "none", "resolvers": (), "ocsp": False, "decision_log": None}
+    found = check(file, settings=Settings().model_copy(update=alone), policy=default_policy())
+    said = found.evidence.provenance
+    stated = (
+        (said.generation or {}).get("parameters") if said.state in ("trusted", "valid_untrusted") else None
+    )
+    if not isinstance(stated, dict):
+        return None
+    height, width = stated.get("height"), stated.get("width")
+    if type(height) is int and type(width) is int and all(16 <= side <= 4096 for side in (height, width)):
+        return height, width
+    return None
+
+
 def _size(height: int | None, width: int | None) -> tuple[int, int] | None:
     if height is None and width is None:
         return None
@@ -86,6 +113,7 @@ def _read(
     from sorakit.backends import load_foreign  # noqa: PLC0415
 
     loaded = load_foreign(model, device=own.pop("device"))
+    own["size"] = own["size"] or stated_size(file)
     from sorakit.backends.noise_read import read_foreign_mark  # noqa: PLC0415 - torch loads only here
 
     return read_foreign_mark(file, loaded, keys, **known, **own, progress=progress)

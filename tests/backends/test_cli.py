@@ -67,6 +67,8 @@ def test_the_noise_is_marked_and_read(family: Callable[[str], Path], kit: Run, w
     assert said["algorithm"] == "io.github.sorakit.latent.1"
     assert said["found"] is (said["log10_p"] <= -9)
     assert key.secret.hex() not in done.stdout + done.stderr + read.stdout + read.stderr
+    unsized = kit("inspect-latent", "a.mp4", "--model", family("wan"), *given[:6], "--json")
+    assert json.loads(unsized.stdout) == said  # its credential states the size
 
 
 @pytest.mark.slow
