@@ -73,6 +73,7 @@ def calibrate(options: dict[str, Any], report: Report) -> dict[str, Any]:
     """
     bundle, card_ = _load(options)
     prior = float(options["prior"])
+    failed: dict[str, str] = {}
     if options.get("data"):
         items = [i for i in read_dataset(Path(options["data"])) if i.label != "cg"]
         known = {s for kind in card_["clips"].values() for s in kind} & {i.source for i in items}
@@ -83,6 +84,7 @@ def calibrate(options: dict[str, Any], report: Report) -> dict[str, Any]:
             )
         table = gather(items, _FORMS, Path(options["cache"]), report)
         scores = {v: bundle["fusion"].decision_function(table.of(v)) for v in _FORMS}
+        failed = table.failed
         low, high = thresholds(table.items, scores)
         y = labels_of(table.items)
         worst = scores[PLAIN].clip(scores[SOCIAL])
@@ -95,6 +97,7 @@ def calibrate(options: dict[str, Any], report: Report) -> dict[str, Any]:
     digest = save_model(bundle, card_, Path(options["out"]))
     return {
         "prior": prior,
+        "failed": failed,
         "sha256": digest,
         "hits": hits,
         "false_alarms": limit["share"],

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from sorakit.cli.ui import console, print_json, progress_bar
+from sorakit.cli.ui import console, print_error, print_json, progress_bar
 from sorakit.errors import UsageError
 
 app = typer.Typer(
@@ -66,6 +66,7 @@ def train(
     options |= {"name": name, "version": version, "prior": prior}
     options |= {"keep_final_out": keep_final_out, "final_report": final_report}
     answer = _run("train", options, "training", json_out)
+    _left_out(answer)
     if not json_out:
         console.print(_figures(answer["held_out"], "held-out folds"))
         if "final" in answer:
@@ -83,6 +84,7 @@ def evaluate(
     """
     options = {"data": str(data), "model": model and str(model), "cache": str(_cache(cache)), "seed": seed}
     answer = _run("evaluate", options, "measuring", json_out)
+    _left_out(answer)
     if json_out:
         return
     console.print(_figures(answer["figures"], answer["model"]))
@@ -129,6 +131,7 @@ def calibrate(
     options: dict[str, Any] = {"data": data and str(data), "model": model and str(model)}
     options |= {"out": str(out), "prior": prior, "seed": seed, "cache": str(_cache(cache))}
     answer = _run("calibrate", options, "calibrating", json_out)
+    _left_out(answer)
     if not json_out:
         console.print(
             f"If {prior:.1%} of the queue is synthetic, {answer['flag_is_right']:.0%} of clips in the band "
@@ -171,6 +174,12 @@ def _run(tool: str, options: dict[str, Any], title: str, json_out: bool) -> dict
     if json_out:
         print_json(answer)
     return answer
+
+
+def _left_out(answer: dict[str, Any]) -> None:
+    """Name on stderr each clip that could not be read, and why."""
+    for path, why in answer["failed"].items():
+        print_error(f"left out: {path}: {why}")
 
 
 def _cache(folder: Path | None) -> Path:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import shutil
 import tomllib
 from pathlib import Path
 
@@ -109,6 +110,19 @@ def test_an_unreadable_clip_is_left_out_and_named(two_folders, features, tmp_pat
     assert "bad.mp4" in next(iter(found.failed))
     with pytest.raises(InputError, match="none of 1"):
         gather([replace(items[0], path=bad, sha256="0" * 64)], ("plain",), features)
+
+
+def test_a_bad_clip_ends_nothing_and_is_named(trained, kit, two_folders, features, tmp_path):
+    data = tmp_path / "data"
+    shutil.copytree(two_folders, data)
+    (data / "ai" / "ai0" / "cut.mp4").write_bytes((data / "ai" / "ai0" / "a.mp4").read_bytes()[:900])
+    done = kit("detector", "evaluate", "--data", data, "--model", trained[0], "--cache", features, "--json")
+    assert done.exit_code == 0, done.output
+    ((path, why),) = json.loads(done.stdout)["failed"].items()
+    assert path.endswith("cut.mp4")
+    assert why
+    assert "left out" in done.stderr
+    assert "cut.mp4" in re.sub(r"\s+", "", done.stderr)
 
 
 def test_evaluate_says_when_it_flatters(trained, kit, two_folders, features):
