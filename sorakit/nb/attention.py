@@ -5,7 +5,6 @@ lists (block, head) and the frames, where the pointer or the arrow keys choose t
 text. `of` and `still` give the same by call.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import numpy.typing as npt
 
 from sorakit.errors import UsageError
 from sorakit.nb.pictures import data_uri
+from sorakit.nb.shown import Shown
 from sorakit.nb.view import View
 from sorakit.types import Rgb
 
@@ -28,7 +28,7 @@ _LIGHT = np.array([230, 159, 0], np.float32)
 _DARK = np.array([40, 40, 40], np.float32)
 
 
-class AttentionMap:
+class AttentionMap(Shown):
     """Attention of one patch over a clip.
 
     `frames` `uint8 (T, H, W, 3)`; `weights` `(layers, heads, t, h, w, S + t·h·w)`: from each patch to S text
@@ -150,14 +150,9 @@ class AttentionMap:
         self._shown.append(made)
         return made
 
-    def _ipython_display_(self) -> None:
-        from IPython import display  # noqa: PLC0415 - only a notebook calls this
-
-        put: Callable[[Any], None] = display.display
-        try:
-            put(self.widget())
-        except ImportError:
-            put(self.still(*self.at))
+    def instead(self) -> View:
+        """The stills of the same."""
+        return self.still(*self.at)
 
     @property
     def _slots(self) -> int:

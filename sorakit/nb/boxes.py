@@ -16,6 +16,7 @@ from markupsafe import escape
 
 from sorakit.errors import SorakitError, UsageError
 from sorakit.nb.pictures import data_uri, filmstrip
+from sorakit.nb.shown import Shown
 from sorakit.nb.view import View, show
 from sorakit.types import Clip, Rgb
 
@@ -27,7 +28,7 @@ _LEAST = 2  # px a side
 _WANTED, _FOUND = (255, 255, 255), (230, 159, 0)
 
 
-class BoxDrawer:
+class BoxDrawer(Shown):
     """Boxes on `frame` `uint8 (H, W, 3)`, one for each of `labels`; the same in code: `drawer.draw(box)`.
 
     `make`: called with all boxes when they are confirmed (Enter, the button, or `confirm`); its `Clip` or
@@ -119,15 +120,6 @@ class BoxDrawer:
         canvas.observe(confirmed, "confirmed")
         self._canvases.append(canvas)
         return ipywidgets.VBox([canvas, result])
-
-    def _ipython_display_(self) -> None:
-        from IPython import display  # noqa: PLC0415 - only a notebook calls this
-
-        put: Callable[[Any], None] = display.display
-        try:
-            put(self.widget())
-        except ImportError:
-            put(repr(self))
 
     def _checked(self, box: Sequence[float]) -> Box:
         height, width = self.frame.shape[:2]

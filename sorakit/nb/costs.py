@@ -6,7 +6,6 @@ upload the expected cost is base · (1 − TPR) · miss + (1 − base) · FPR ·
 """
 
 import io
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +15,7 @@ from markupsafe import escape
 
 from sorakit.errors import SorakitError, UsageError
 from sorakit.nb.plot import AI, COLOURS, GOOD, REAL
+from sorakit.nb.shown import Shown
 
 __all__ = ["Outlook", "ThresholdCost"]
 
@@ -57,7 +57,7 @@ class Outlook:
         )
 
 
-class ThresholdCost:
+class ThresholdCost(Shown):
     """Sliders over the expected cost; the same without them: `at(…)`, `best(…)`, `figure(…)`.
 
     `scores` `(n,)`: higher means more likely generated; `labels` `(n,)`: 1 for generated, 0 for real.
@@ -181,15 +181,6 @@ class ThresholdCost:
             slider.observe(draw, "value")
         draw()
         return ipywidgets.VBox([base, miss, alarm, own, picture, words])
-
-    def _ipython_display_(self) -> None:
-        from IPython import display  # noqa: PLC0415 - only a notebook calls this
-
-        put: Callable[[Any], None] = display.display
-        try:
-            put(self.widget())
-        except ImportError:
-            put(repr(self))
 
 
 def _rates(bins: npt.NDArray[np.int64], k: int, rng: np.random.Generator) -> tuple[Floats, Floats]:

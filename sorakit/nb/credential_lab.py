@@ -8,7 +8,6 @@ changed copies lie in a temporary folder that goes away with the lab.
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from sorakit.check import check
 from sorakit.config import Settings
 from sorakit.errors import SorakitError, UsageError
 from sorakit.nb.card import CredentialCard
+from sorakit.nb.shown import Shown
 from sorakit.nb.tree import ManifestTree
 from sorakit.provenance.jumbf import whole_boxes
 from sorakit.provenance.trust import load_trust
@@ -81,7 +81,7 @@ class Change:
         return f"{self.words}: {self.state}, {self.verdict.decision}; {broken}"
 
 
-class CredentialLab:
+class CredentialLab(Shown):
     """A widget that changes a copy of `path` and checks it; without a widget: `lab.run("picture")`.
 
     `roots`: a PEM file with the root that the signer's certificate leads to, for the switch “I trust the
@@ -191,15 +191,6 @@ class CredentialLab:
         trusts.observe(switched, "value")
         row = ipywidgets.HBox([chosen, trusts, button], layout=ipywidgets.Layout(flex_flow="row wrap"))
         return ipywidgets.VBox([row, result])
-
-    def _ipython_display_(self) -> None:
-        from IPython import display  # noqa: PLC0415 - only a notebook calls this
-
-        put: Callable[[Any], None] = display.display
-        try:
-            put(self.widget())
-        except ImportError:
-            put(repr(self))
 
 
 def _middle(data: bytes, kind: bytes) -> int:

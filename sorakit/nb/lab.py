@@ -8,7 +8,7 @@ test files in a temporary folder that goes away with the lab.
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from sorakit.check import check
 from sorakit.config import Settings
 from sorakit.errors import SorakitError, UsageError
 from sorakit.nb.card import CredentialCard
+from sorakit.nb.shown import Shown
 from sorakit.nb.view import strip
 from sorakit.regenerate import install
 from sorakit.types import Verdict
@@ -58,7 +59,7 @@ class Attempt:
         return f"{self.name}: {self.card}; {self.mark}"
 
 
-class AttackLab:
+class AttackLab(Shown):
     """A widget that attacks `path`; the same without a widget: `lab.run("h264_crf28", 30)`.
 
     `names`: which attacks to offer, by default all that need no further video. `last`: the latest attempt.
@@ -135,15 +136,6 @@ class AttackLab:
         turn()
         row = ipywidgets.HBox([chosen, slider, button], layout=ipywidgets.Layout(flex_flow="row wrap"))
         return ipywidgets.VBox([row, says, result])
-
-    def _ipython_display_(self) -> None:
-        from IPython import display  # noqa: PLC0415 - only a notebook calls this
-
-        put: Callable[[Any], None] = display.display
-        try:
-            put(self.widget())
-        except ImportError:
-            put(repr(self))
 
 
 def _alone() -> list[str]:

@@ -4,7 +4,6 @@ In: a prompt, whose clip the sprite world draws, and a noise level σ. Out: a `L
 z = (1 − σ) x + σ ε and v = ε − x as in `sorakit.diffusion.flow`, all in the model's own scale.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from sorakit.errors import SorakitError, UsageError
 from sorakit.generate import DEFAULT_MODEL, load_info, load_pipeline, seeded
 from sorakit.nb.paths import paths
 from sorakit.nb.pixels import film
+from sorakit.nb.shown import Shown
 from sorakit.types import Rgb
 from sorakit.world import EXAMPLE, parse, render
 
@@ -71,7 +71,7 @@ class Level:
         return f"noise level {self.sigma:.2f}: the model, {who}, {said}"
 
 
-class NoiseSlider:
+class NoiseSlider(Shown):
     """A slider over the noise level σ; the same without a widget: `slider.at(0.5)`.
 
     `seed` draws both the clip's place and the noise. Raises `UsageError` for a prompt that the model does not
@@ -145,15 +145,6 @@ class NoiseSlider:
         turn()
         row = ipywidgets.HBox([slider, told], layout=ipywidgets.Layout(flex_flow="row wrap"))
         return ipywidgets.VBox([row, result])
-
-    def _ipython_display_(self) -> None:
-        from IPython import display  # noqa: PLC0415 - only a notebook calls this
-
-        put: Callable[[Any], None] = display.display
-        try:
-            put(self.widget())
-        except ImportError:
-            put(repr(self))
 
 
 def _signed(velocity: "Tensor") -> Rgb:

@@ -5,7 +5,6 @@ notebook shows as frames to click on (or to walk over with the arrow keys), and 
 numbering are those of `sorakit.model.patch`.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import numpy.typing as npt
 from sorakit.errors import UsageError
 from sorakit.nb.pictures import filmstrip
 from sorakit.nb.pixels import pixels, png_uri
+from sorakit.nb.shown import Shown
 from sorakit.types import Rgb
 from sorakit.video.convert import rgb_to_array
 
@@ -77,7 +77,7 @@ class Token:
         return "".join(parts)
 
 
-class PatchPicker:
+class PatchPicker(Shown):
     """A clip to pick patches from; the same without a widget: `picker.token(17)` and `picker.at(1, 0, 1)`.
 
     `frames` `uint8 (T, H, W, 3)`, whose sides are multiples of `patch`; `made` `(N, D)`: a vector of a model
@@ -161,15 +161,6 @@ class PatchPicker:
 
         made.observe(moved, "place")
         return made
-
-    def _ipython_display_(self) -> None:
-        from IPython import display  # noqa: PLC0415 - only a notebook calls this
-
-        put: Callable[[Any], None] = display.display
-        try:
-            put(self.widget())
-        except ImportError:
-            put(repr(self))
 
     def _strip(self) -> str:
         """The first frame of each step of the grid, side by side."""

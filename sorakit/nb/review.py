@@ -20,6 +20,7 @@ from sorakit.errors import InputError, OutputError, SorakitError, UsageError
 from sorakit.moderation.policy import ACTIONS
 from sorakit.moderation.queue import needs_person, verdict_of
 from sorakit.nb.card import CredentialCard, environment
+from sorakit.nb.shown import Shown
 from sorakit.nb.view import View
 from sorakit.nb.words import BADGES, detector_words
 from sorakit.types import Verdict
@@ -47,7 +48,7 @@ class Review:
     time: str
 
 
-class ReviewQueue:
+class ReviewQueue(Shown):
     """A queue of uploads for a person; without a widget: `queue.look(i)`, `queue.decide(i, action, reason)`.
 
     `decisions`: every decision in the order they were taken; a change of mind adds one. `place`: the upload
@@ -201,15 +202,6 @@ class ReviewQueue:
         wrap = ipywidgets.Layout(flex_flow="row wrap")
         steps, acts = (ipywidgets.HBox(x, layout=wrap) for x in ([before, after], buttons))
         return ipywidgets.VBox([rows, steps, shown, reason, acts, said])
-
-    def _ipython_display_(self) -> None:
-        from IPython import display  # noqa: PLC0415 - only a notebook calls this
-
-        put: Callable[[Any], None] = display.display
-        try:
-            put(self.widget())
-        except ImportError:
-            put(repr(self))
 
     def _item(self, i: int) -> Verdict:
         if not 0 <= i < len(self):

@@ -5,7 +5,7 @@ marked, and the difference, amplified), a terminal a line. All of it happens in 
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ from markupsafe import Markup, escape
 from sorakit.errors import SorakitError, UsageError
 from sorakit.nb.card import environment
 from sorakit.nb.pictures import data_uri, jpeg
+from sorakit.nb.shown import Shown
 from sorakit.types import Clip, Luma, Rgb, WatermarkEvidence
 from sorakit.video.convert import frame_to_rgb, rgb_to_frame, stored_luma
 from sorakit.video.roundtrip import compress, planes_of
@@ -73,7 +74,7 @@ class Marking:
         return self.words
 
 
-class StrengthLab:
+class StrengthLab(Shown):
     """A widget that marks `clip` as strong as asked and reads the mark after an upload; or `lab.run(45, 28)`.
 
     `tried`: all markings so far. Takes the clip's first 24 frames; its sides must be even and 128 px or more.
@@ -159,15 +160,6 @@ class StrengthLab:
         turned()
         row = ipywidgets.HBox([strength, upload], layout=ipywidgets.Layout(flex_flow="row wrap"))
         return ipywidgets.VBox([row, result, earlier])
-
-    def _ipython_display_(self) -> None:
-        from IPython import display  # noqa: PLC0415 - only a notebook calls this
-
-        put: Callable[[Any], None] = display.display
-        try:
-            put(self.widget())
-        except ImportError:
-            put(repr(self))
 
 
 def _table(tried: list[Marking]) -> str:

@@ -8,7 +8,6 @@ in a temporary folder that goes away with the studio, unless it is given one; th
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from sorakit.generate import generate
 from sorakit.model_info import DEFAULT_MODEL, load_info, model_folder
 from sorakit.nb.card import CredentialCard
 from sorakit.nb.lab import AttackLab, Attempt
+from sorakit.nb.shown import Shown
 from sorakit.nb.view import show
 from sorakit.publish import Published, publish
 from sorakit.types import Clip, Progress, Verdict
@@ -52,7 +52,7 @@ class Made:
         return f"{self.published.path.name}, payload {self.published.payload}\n{self.card}"
 
 
-class Studio:
+class Studio(Shown):
     """A form that makes, publishes, checks and attacks a video; without it: `studio.make(prompt, seed=7)`.
 
     `sizes`: names of the sizes that the model was measured on, each (frames, height, width). `last`: what was
@@ -179,15 +179,6 @@ class Studio:
         button.on_click(clicked)
         row = ipywidgets.HBox([seed, size, steps, button], layout=ipywidgets.Layout(flex_flow="row wrap"))
         return ipywidgets.VBox([prompt, hint, row, bar, result, attacks])
-
-    def _ipython_display_(self) -> None:
-        from IPython import display  # noqa: PLC0415 - only a notebook calls this
-
-        put: Callable[[Any], None] = display.display
-        try:
-            put(self.widget())
-        except ImportError:
-            put(repr(self))
 
     def _hint(self, prompt: str) -> str:
         """What is wrong with a prompt, as HTML; empty where nothing is."""
