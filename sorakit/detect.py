@@ -86,7 +86,7 @@ def failed(path: Path, name: str, error: SorakitError) -> DetectorEvidence:
 
     The reason is one line and holds no path, for it may be a foreign package's text and goes into reports.
 
-    >>> failed(Path("/tmp/a.mp4"), "sure", InputError("cannot use /tmp/a.mp4:\n bad")).reasons
+    >>> failed(Path("clips/a.mp4"), "sure", InputError("cannot use clips/a.mp4:\n bad")).reasons
     ['cannot use a.mp4: bad']
     """
     text = str(error).replace(str(path.absolute().parent), "").replace(str(path.parent.resolve()), "")
