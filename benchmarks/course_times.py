@@ -31,24 +31,10 @@ def seconds(name: str) -> float:
             (base / part).mkdir()
         env = {k: v for k, v in os.environ.items() if not k.startswith("SORAKIT_")}
         env |= {part: str(base / part) for part in HOMES}
-        command = [
-            sys.executable,
-            "-m",
-            "nbconvert",
-            "--to",
-            "notebook",
-            "--execute",
-            "--output",
-            base / "ran",
-        ]
+        command = [sys.executable, "-m", "nbconvert", "--to", "notebook", "--execute", "--output", "ran"]
+        command += ["--output-dir", folder, str(home() / "notebooks" / name)]
         start = time.perf_counter()
-        done = subprocess.run(
-            [*command, "--output", base / "ran", home() / "notebooks" / name],
-            env=env,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
         took = time.perf_counter() - start
     if done.returncode:
         raise SystemExit(f"{name} fails:\n{done.stderr[-2000:]}")
