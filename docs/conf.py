@@ -20,7 +20,7 @@ include_patterns = [
     "sorakit/weights/*/MODEL_CARD.md",
     "detectors/models/*.md",
 ]
-exclude_patterns = ["docs/_build", "**/.ipynb_checkpoints", "**/.jupyter_cache"]
+exclude_patterns = ["docs/_build", "docs/jupyter_execute", "**/.ipynb_checkpoints", "**/.jupyter_cache"]
 
 html_theme = "sphinx_book_theme"
 html_title = "sorakit"
