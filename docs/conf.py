@@ -4,6 +4,8 @@ The source folder is the repository, so that links between README, docs, noteboo
 here, in a clone and in a working copy of the course.
 """
 
+import os
+
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.application import Sphinx
@@ -34,6 +36,7 @@ nb_execution_mode = "cache"
 nb_execution_timeout = 600
 nb_execution_raise_on_error = True
 nb_merge_streams = True
+os.environ["SORAKIT_WIDGETS"] = "none"  # no kernel stands behind a page: text or stills in their place
 nb_ipywidgets_js: dict[str, dict[str, str]] = {}  # they would come from elsewhere; text stands in for widgets
 html_math_renderer = "mathml"
 
