@@ -170,13 +170,11 @@ def judge(evidence: Evidence, policy: Policy) -> Outcome:
     if policy.detector and evidence.detector:
         evidence = replace(evidence, detector=_banded(evidence.detector, policy.detector))
     held = [(d, r) for d in policy.order if (r := RULES[d](evidence))]
-    reasons = [r for _, r in held]
-    decision = held[0][0] if held else Decision.NO_EVIDENCE
-    if failed := failure(evidence):
-        reasons.append(failed)
-        decision = held[0][0] if held else Decision.ERROR
+    failed = failure(evidence)
+    decision = held[0][0] if held else Decision.ERROR if failed else Decision.NO_EVIDENCE
+    reasons = [*(r for _, r in held), *filter(None, [failed])] or [nothing(evidence)]
     follow = policy.follow(decision)
-    return Outcome(decision, [*(reasons or [nothing(evidence)]), *filter(None, [follow.note])], follow)
+    return Outcome(decision, [*reasons, *filter(None, [follow.note])], follow)
 
 
 def decide(evidence: Evidence) -> tuple[Decision, list[str]]:

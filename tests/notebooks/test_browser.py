@@ -39,7 +39,6 @@ pytestmark = [
     pytest.mark.course,
     pytest.mark.slow,
     pytest.mark.timeout(420),
-    pytest.mark.xdist_group("browser"),
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine"),
     pytest.mark.skipif(not (DEFAULT_MODEL / "transformer").is_dir(), reason="this checkout holds no weights"),
 ]
