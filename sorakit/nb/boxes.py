@@ -15,7 +15,8 @@ import numpy.typing as npt
 from markupsafe import escape
 
 from sorakit.errors import SorakitError, UsageError
-from sorakit.nb.pictures import data_uri, filmstrip
+from sorakit.nb.pictures import filmstrip
+from sorakit.nb.pixels import png_uri
 from sorakit.nb.shown import Shown
 from sorakit.nb.view import View, show
 from sorakit.types import Clip, Rgb
@@ -94,7 +95,7 @@ class BoxDrawer(Shown):
 
         height, width = self.frame.shape[:2]
         canvas = _canvas()(
-            frame=_png(self.frame), width=width, height=height, labels=list(self.labels),
+            frame=png_uri(self.frame), width=width, height=height, labels=list(self.labels),
             boxes=self._listed(), active=self._active, action=self.action,
         )  # fmt: skip
         result = ipywidgets.HTML()
@@ -174,7 +175,7 @@ def box_strip(
                 cv2.rectangle(large, (x0, y0), (x1 - 1, y1 - 1), colour, max(1, scale // 2))
         pictures.append(large)
     text = f"frames {', '.join(map(str, chosen))} with the boxes wanted" + (" and found" if found else "")
-    uri = _png(filmstrip(pictures, gap=4))
+    uri = png_uri(filmstrip(pictures, gap=4))
     style = "max-width:100%;height:auto;display:block"
     legend = "White: wanted" + ("; orange: found." if found else ".")
     html = (
@@ -206,11 +207,6 @@ def _canvas() -> Any:
         action = traitlets.Unicode().tag(sync=True)
 
     return BoxCanvas
-
-
-def _png(picture: Rgb) -> str:
-    data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1].tobytes()
-    return data_uri(data, "image/png")
 
 
 def _problem(text: str) -> str:

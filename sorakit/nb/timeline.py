@@ -5,16 +5,15 @@ bar is as tall as the step from one to the other (mean absolute difference, grey
 seen against the steps around it; beside it stands the ratio of `sorakit.continuity.seam_ratios`.
 """
 
-import base64
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from sorakit.continuity import seam_ratios
 from sorakit.errors import UsageError
 from sorakit.nb.card import environment
+from sorakit.nb.pixels import png_uri
 from sorakit.nb.view import View
 from sorakit.types import Clip, Rgb
 
@@ -67,7 +66,7 @@ def seam_strip(
     tallest = max(*steps, 1e-6)
     cells = [
         _Cell(
-            _png(frame), i, i in places, round(_TALL * steps[i] / tallest), round(steps[i], 1),
+            png_uri(frame), i, i in places, round(_TALL * steps[i] / tallest), round(steps[i], 1),
             f"{ratios[i]:.2f}×" if i in ratios else "",
         )
         for i, frame in enumerate(frames)
@@ -85,11 +84,6 @@ def _place(place: int, count: int) -> int:
     if not -count <= place < count:
         raise UsageError(f"`given` must lie in the clip's {count} frames, got {place}")
     return int(place) % count
-
-
-def _png(frame: Rgb) -> str:
-    data = cv2.imencode(".png", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))[1].tobytes()
-    return f"data:image/png;base64,{base64.b64encode(data).decode()}"
 
 
 def _words(count: int, given: list[int], ratios: dict[int, float]) -> str:
