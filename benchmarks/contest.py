@@ -21,6 +21,7 @@ from torch import nn
 from sorakit.model.dit import forward_flops
 from sorakit.model.family import dit_config, unet_like
 from sorakit.model.unet import VideoUNet, unet_flops
+from sorakit.precision import suited
 from sorakit.train.checkpoint import load_checkpoint, save_checkpoint
 from sorakit.train.codec import open_codec
 from sorakit.train.ema import Ema
@@ -67,7 +68,7 @@ class Contest:
 
     def __init__(self, plan: Plan, network: str, rate: float, seed: int, out: Path) -> None:
         self.plan, self.network, self.rate, self.seed = plan, network, rate, seed
-        self.recipe = recipe = replace(plan.training, seed=seed, lr=rate)
+        self.recipe = recipe = suited(replace(plan.training, seed=seed, lr=rate), "cpu")
         self.name = f"{network}-{rate:g}-{seed}"
         self.state, self.curve = out / f"{self.name}.safetensors", out / f"{self.name}.csv"
         torch.manual_seed(seed)

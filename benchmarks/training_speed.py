@@ -27,6 +27,7 @@ from diffusers import LatteTransformer3DModel
 from torch import Tensor, nn
 
 from sorakit.model.dit import VideoDiT, forward_flops
+from sorakit.precision import suited
 from sorakit.train.memory import keep_freed_pages
 from sorakit.train.optim import collect, optimisers, refresh, step
 from sorakit.train.recipe import RECIPES
@@ -154,7 +155,7 @@ def recipes(args: argparse.Namespace, peaks: dict[str, float]) -> list[list[obje
     """A row for each recipe: a whole step as `sorakit train` makes it, without rendering its clips."""
     rows: list[list[object]] = []
     for name in args.recipes:
-        trainer = Trainer(RECIPES[name], args.device)
+        trainer = Trainer(suited(RECIPES[name], args.device), args.device)
         batches = [make_batch(0, i, trainer.recipe.draw) for i in range(trainer.recipe.accumulate)]
         flops = sum(trainer.flops(b.clips.shape) for b in batches)
         work = partial(trainer.update, batches, 1e-3)

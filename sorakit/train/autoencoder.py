@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from sorakit.errors import ModelError
 from sorakit.model.vae import VideoVAE, fold_frames, fold_patches
+from sorakit.precision import suited
 from sorakit.train.autorecipe import AUTOENCODER, AutoRecipe
 from sorakit.train.checkpoint import load_checkpoint, save_checkpoint
 from sorakit.train.ema import Ema
@@ -157,7 +158,7 @@ def train_autoencoder(
 
     `save_every` in seconds, `probe_every` in steps. Writes `log.jsonl` and `last.safetensors`.
     """
-    trainer = AutoTrainer(recipe, footage, device)
+    trainer = AutoTrainer(suited(recipe, device), footage, device)
     last = out / "last.safetensors"
     out.mkdir(parents=True, exist_ok=True)
     if last.exists():

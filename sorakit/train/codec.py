@@ -14,6 +14,7 @@ from sorakit.errors import ModelError
 from sorakit.model.dit import VideoDiT
 from sorakit.model.vae import VideoVAE
 from sorakit.model_info import WEIGHTS
+from sorakit.precision import product_dtype
 from sorakit.types import Rgb
 
 __all__ = ["Codec", "open_codec"]
@@ -21,7 +22,10 @@ __all__ = ["Codec", "open_codec"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Codec:
-    """A canvas on `device`; an autoencoder in it runs in bfloat16 and is never trained here."""
+    """A canvas on `device`; its autoencoder, if any, is never trained here.
+
+    It runs in bfloat16 where the device is fast at that (see `sorakit.precision`).
+    """
 
     canvas: Canvas
     device: torch.device
@@ -30,7 +34,7 @@ class Codec:
         """Make the autoencoder ready."""
         network: nn.Module | None = self.canvas.vae  # diffusers' own `to` has no types
         if network is not None:
-            network.to(self.device, torch.bfloat16).eval().requires_grad_(False)
+            network.to(self.device, product_dtype(self.device)).eval().requires_grad_(False)
 
     def encode(self, clips: Rgb) -> Tensor:
         """`uint8 (B, T, H, W, 3)` → `float32 (B, C, T', H', W')`."""

@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from sorakit.diffusion.distill import Plan, mixed_restart, walk
 from sorakit.diffusion.guidance import Guidance, Held, guided_velocity
 from sorakit.errors import ModelError, UsageError
+from sorakit.precision import suited
 from sorakit.train.checkpoint import load_checkpoint, save_checkpoint
 from sorakit.train.ema import Ema
 from sorakit.train.evaluate import evaluate
@@ -136,6 +137,7 @@ def distill(
 
     `save_every`: seconds. Writes `log.jsonl`, `last.safetensors` and the model's folder `model`.
     """
+    teacher = replace(teacher, recipe=suited(teacher.recipe, device))
     run = Distiller(teacher, plan, own, device)
     last = out / "last.safetensors"
     if last.exists():

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sorakit.errors import UsageError
+from sorakit.precision import suited
 from sorakit.train.data import Made, open_source, open_stream
 from sorakit.train.evaluate import sample_all
 from sorakit.train.ledger import WATTS_PER_CORE
@@ -84,6 +85,7 @@ def train(
     Writes `last.safetensors`, `log.jsonl` and `previews/*.png`; returns the trainer. Raises `ModelError` when
     the loss is not finite or a checkpoint does not fit, `UsageError` when the recipe cannot run so.
     """
+    recipe = suited(recipe, run.device)
     source = open_source(recipe, run.shards)
     trainer = Trainer(recipe, run.device, group=group, compiled=run.compiled)
     last = out / "last.safetensors"
