@@ -17,6 +17,7 @@ from sorakit.diffusion.flow import prediction_type
 from sorakit.errors import UsageError
 from sorakit.model.adapter import AdapterMixin
 from sorakit.model.block import Block, modulate
+from sorakit.model.keep import KeepGate
 from sorakit.model.patch import patchify, unpatchify
 from sorakit.model.rope import FRACTIONAL, fractional, rotary, turns
 
@@ -31,7 +32,8 @@ class VideoDiT(ModelMixin, ConfigMixin, AdapterMixin):  # type: ignore[misc]  # 
 
     `prediction` says what the output means (see `sorakit.diffusion.flow`): "x" the clean clip, "v" the
     velocity noise − data, "eps" the noise. `mean` and `std` map pixels in [-1, 1] to the model's scale.
-    `given_frames`: whether it can be shown frames that are given clean (see `sorakit.world.frames`).
+    `given_frames`: whether it can be shown frames that are given clean (see `sorakit.world.frames`), and
+    `keep_given` whether it says how much of them stays, pixel by pixel (see `sorakit.model.keep`).
     """
 
     @register_to_config
@@ -46,6 +48,7 @@ class VideoDiT(ModelMixin, ConfigMixin, AdapterMixin):  # type: ignore[misc]  # 
         text_width: int = 128,
         joint_text: bool = False,
         given_frames: bool = False,
+        keep_given: bool = False,
         prediction: str = "x",
         mean: float = -0.55,
         std: float = 0.5,
@@ -66,6 +69,9 @@ class VideoDiT(ModelMixin, ConfigMixin, AdapterMixin):  # type: ignore[misc]  # 
         self.blocks = nn.ModuleList([Block(width, heads) for _ in range(depth)])
         self.modulation = nn.Linear(width, 2 * width)
         self.head = nn.Linear(width, size)
+        self.keep = KeepGate(width, self.patch) if keep_given else None
+        if keep_given and not (given_frames and prediction == "x"):
+            raise UsageError('`keep_given` needs `given_frames` and `prediction` "x"')
         for layer in (self.place, self.modulation, self.head):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
@@ -119,7 +125,10 @@ class VideoDiT(ModelMixin, ConfigMixin, AdapterMixin):  # type: ignore[misc]  # 
             tapped = x[:, words:] if i == tap else tapped  # (B, N, D)
         shift, scale = self.modulation(F.silu(c))[:, None].chunk(2, -1)  # (B, 1, D)
         y = modulate(x[:, words:], shift, scale)  # (B, N, D)
-        return unpatchify(self.head(y), grid, self.patch), tapped  # (B, C, T, H, W)
+        drawn = self.head(y)  # (B, N, C·p)
+        if self.keep is not None and given is not None:
+            drawn = self.keep(y, drawn, *self.keep.patches(hidden_states, given))  # (B, N, C·p)
+        return unpatchify(drawn, grid, self.patch), tapped  # (B, C, T, H, W)
 
     def _told(self, given: Tensor, grid: tuple[int, int, int]) -> Tensor:
         """What each patch is told of which of its frames are given: `(B, T)` → `(B, N, D)`."""
@@ -146,4 +155,5 @@ def forward_flops(model: VideoDiT, frames: int, height: int, width: int, words: 
     n = (frames // pt) * (height // ph) * (width // pw)
     m = n + words
     d, depth, size = model.width, model.depth, model.embed.in_features
-    return int(2 * (depth * (12 * m * d * d + 2 * m * m * d + 6 * d * d) + 2 * n * size * d))
+    out = size + (math.prod(model.patch) if model.keep is not None else 0)
+    return int(2 * (depth * (12 * m * d * d + 2 * m * m * d + 6 * d * d) + n * (size + out) * d))

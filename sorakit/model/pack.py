@@ -18,6 +18,7 @@ from torch import Tensor
 from sorakit.errors import UsageError
 from sorakit.model.block import Attend, attend, modulate
 from sorakit.model.dit import VideoDiT, waves
+from sorakit.model.keep import KeepGate
 from sorakit.model.patch import patchify, unpatchify
 from sorakit.model.rope import fractional, rotary, turns
 
@@ -123,7 +124,10 @@ def run_packed(
     y = torch.cat([row[len(row) - length :] for row, length in rows])  # (N, D), without words
     ends = model.modulation(F.silu(c)).index_select(0, _owner(packed.lengths, y.device))  # (N, 2 D)
     y = modulate(y, *ends.chunk(2, -1))  # (N, D)
-    return unpack(Packed(model.head(y), packed.grids), model.patch)  # K of (C, T, H, W)
+    drawn = model.head(y)  # (N, size)
+    if model.keep is not None and given is not None:
+        drawn = _kept(model.keep, y, drawn, clips, given)  # (N, size)
+    return unpack(Packed(drawn, packed.grids), model.patch)  # K of (C, T, H, W)
 
 
 def fill(lengths: Sequence[int], budget: int) -> list[list[int]]:
@@ -163,6 +167,17 @@ def _embed(model: VideoDiT, packed: Packed, given: Sequence[Tensor] | None) -> T
     repeats = torch.tensor([h * w for t, h, w in packed.grids for _ in range(t)], device=x.device)
     told: Tensor = model.given(frames).repeat_interleave(repeats, 0)  # (all t, D) → (N, D)
     return x + told  # (N, D)
+
+
+def _kept(
+    keep: KeepGate, y: Tensor, drawn: Tensor, clips: Sequence[Tensor], given: Sequence[Tensor]
+) -> Tensor:
+    """`drawn` `(N, size)` with what each clip keeps of its given frames."""
+    each = [keep.patches(clip[None], g[None]) for clip, g in zip(clips, given, strict=True)]
+    kept = torch.cat([patches[0] for patches, _ in each])  # (N, size)
+    some = torch.cat([some[0].expand(patches.shape[1], 1) for patches, some in each])  # (N, 1)
+    out: Tensor = keep(y[None], drawn[None], kept[None], some[None])[0]
+    return out
 
 
 def _interleave(first: Tensor, second: Tensor, firsts: list[int], seconds: list[int]) -> Tensor:
