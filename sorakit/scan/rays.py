@@ -111,8 +111,13 @@ def _start(ray: Any, jobs: int) -> dict[str, str] | None:
         _set(_NOWHERE)
     try:
         ray.init(**quiet)
-    except (ConnectionError, RuntimeError, ValueError) as e:
-        raise UsageError(f"no Ray cluster: {' '.join(str(e).split())[:300]}; look at RAY_ADDRESS") from e
+    except Exception as e:  # a node that does not come up in time raises no narrower class
+        way = (
+            "it has 15 seconds to start, so wait until the machine is less busy"
+            if own
+            else "look at RAY_ADDRESS"
+        )
+        raise UsageError(f"no Ray cluster: {' '.join(str(e).split())[:300]}; {way}") from e
     finally:
         if own:
             _set(before)
