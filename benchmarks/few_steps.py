@@ -13,7 +13,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ import torch
 from common import commit, table, wilson
 from torch import Tensor
 
-from sorakit.diffusion.guidance import guided_velocity
+from sorakit.diffusion.guidance import Guidance, guided_velocity
 from sorakit.diffusion.solver import SOLVERS, Velocity, sigmas
 from sorakit.generate import DEFAULT_MODEL, load_info, seeded
 from sorakit.model_info import model_folder
@@ -82,13 +82,16 @@ def measure(model: Teacher, n: int, seed: int, solver: str, steps: int) -> dict[
 
 
 def rows(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """The model with each solver, then the student."""
+    """The model with each solver, then what it does unguided in a student's passes, then the student."""
     model = load_teacher(args.model, "usual")
     for solver in SOLVERS:
         for evaluations in EVALUATIONS:
             steps = evaluations if solver != "heun" else evaluations // 2
             yield measure(model, args.n, args.seed, solver, steps)
     if args.student is not None:
+        unguided = replace(model, guidance=Guidance(1.0))
+        for steps in STUDENT:
+            yield measure(unguided, args.n, args.seed, "euler", steps)
         student = load_teacher(args.student, "usual")
         for steps in STUDENT:
             yield measure(student, args.n, args.seed, "euler", steps)

@@ -31,6 +31,9 @@ def generate(
     seed: Annotated[int, typer.Option(min=0, max=2**53, help="Same prompt and seed, same clip.")] = 0,
     steps: Annotated[int | None, typer.Option(min=1, max=200, help="Sampling steps.")] = None,
     guidance: Annotated[float | None, typer.Option(min=0, max=20, help="Classifier-free guidance.")] = None,
+    solver: Annotated[
+        str | None, typer.Option(help="`euler`, `heun`, `dpm` (sorakit models); the model's own is euler.")
+    ] = None,
     frames: Annotated[int | None, typer.Option(min=1, max=1024, help="Frames to make.")] = None,
     size: Annotated[int | None, typer.Option(min=16, max=4096, help="Both sides of the sample, px.")] = None,
     height: Annotated[int | None, typer.Option(min=16, max=4096, help="Its height alone, px.")] = None,
@@ -49,6 +52,13 @@ def generate(
     last_image: Annotated[Path | None, typer.Option(help="Picture to end with (sorakit models).")] = None,
     negative_prompt: Annotated[str | None, typer.Option(help="What not to show (diffusers).")] = None,
     device: Annotated[str, typer.Option(help="`cpu`, `cuda`, `mps`.")] = "cpu",
+    dtype: Annotated[
+        str | None,
+        typer.Option(
+            help="`float32`, `bfloat16`, `float16`. Default: float32 on the CPU; bfloat16 for a "
+            "diffusers model elsewhere."
+        ),
+    ] = None,
     offload: Annotated[
         str, typer.Option(help="Save GPU memory: `none`, `model`, `sequential` (diffusers).")
     ] = "none",
@@ -96,15 +106,16 @@ def generate(
         if model is None or (model_folder(model) / "sorakit.json").is_file():
             _only_foreign(foreign | loading)
             pictures = {"image": image, "last_image": last_image}
-            own: dict[str, Any] = asked | pictures
+            own: dict[str, Any] = asked | pictures | {"solver": solver, "dtype": dtype}
             own["latent_key"] = _latent_key() if latent_mark else None
             clip = _own(prompt, own, model, device, progress)
         else:
-            if last_image is not None:
-                raise UsageError("--last-image: for models of sorakit only")
+            for name, value in {"--last-image": last_image, "--solver": solver}.items():
+                if value is not None:
+                    raise UsageError(f"{name}: for models of sorakit only")
             wanted = asked | foreign | {"image": image}
             wanted["latent_key"] = _latent_key() if latent_mark else None
-            clip = _foreign(prompt, wanted, model, loading | {"device": device}, progress)
+            clip = _foreign(prompt, wanted, model, loading | {"device": device, "dtype": dtype}, progress)
         done = publish(
             clip,
             output,

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from sorakit.config import Settings
+from sorakit.world.caption import EXAMPLE
 
 KIT = (sys.executable, "-P", "-c", "from sorakit.cli import main; main()")
 CPU_SECONDS, WALL_SECONDS = 2.0, 10.0
@@ -227,6 +228,9 @@ def test_no_identity(kit: Callable[..., Answer], way: Any) -> None:
         ("mark", "a.mp4", "-o", "o.avi"),
         ("no-such-command",),
         ("generate", "x", "-o", "o.mp4", "--seed", "-1"),
+        ("generate", EXAMPLE, "-o", "o.mp4", "--solver", "rk4"),
+        ("generate", EXAMPLE, "-o", "o.mp4", "--dtype", "int8"),
+        ("generate", EXAMPLE, "-o", "o.mp4", "--model", ".", "--solver", "dpm"),
     ],
     ids=" ".join,
 )

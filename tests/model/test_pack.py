@@ -59,7 +59,7 @@ def worst(a: Sequence[Tensor], b: Sequence[Tensor]) -> float:
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("joint", [False, True])
 def test_packed_equals_alone_gradients_too(joint: bool, masked: bool) -> None:
-    model, x = stirred(joint_text=joint, given_frames=True), inputs()
+    model, x = stirred(joint_text=joint, given_frames=True, keep_given=True), inputs()
     packed, separate = run_packed(model, **x, masked=masked), alone(model, x)
     assert [o.shape for o in packed] == [c.shape for c in x["clips"]]
     assert worst(packed, separate) < 1e-4
