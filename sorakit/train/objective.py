@@ -56,6 +56,8 @@ class Pair(nn.Module):
         self.dit = VideoDiT(**recipe.model)
         self.text = TextEncoder(length=recipe.length, width=self.dit.text_width, slots=recipe.slots)
         self.probe = nn.Linear(self.dit.width, MAKEUP) if recipe.probe else None
+        if self.probe is not None:  # a random one would shake networks that begin from a model's weights
+            nn.init.zeros_(self.probe.weight)
 
     @property
     def tap(self) -> int | None:
