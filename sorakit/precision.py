@@ -37,7 +37,7 @@ def has_fast_bf16(kind: str) -> bool:
     A CPU is measured, once a process, in a few milliseconds; other devices are asked or trusted.
     """
     if kind == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return kind != "cpu" or _seconds(torch.bfloat16) <= _seconds(torch.float32)
 
 
