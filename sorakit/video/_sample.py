@@ -4,7 +4,8 @@ In: a path and how many frames. Out: (seconds, decoded frame, geometry), in orde
 decoded through; in long ones each wanted time costs a seek to the key frame before it and a few frames more.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,27 +38,32 @@ class Sampled(NamedTuple):
     geometry: FrameGeometry
 
 
-def sample(path: str | Path, max_frames: int | None, *, threads: int = 0) -> Iterator[Sampled]:
+def sample(
+    path: str | Path, max_frames: int | None, *, threads: int = 0, apart: Callable[[], float] = lambda: 0.0
+) -> Iterator[Sampled]:
     """Yield all frames, or at most `max_frames` spread evenly.
+
+    `apart` is asked, before each seek in a long file, how many seconds at least are wanted between frames from
+    there on: a caller that has seen enough saves decoding.
 
     Raises `NotAVideoError` when nothing decodes, and as `open_video` does.
     """
     if max_frames is not None and max_frames < 1:
         raise UsageError(f"`max_frames` must be at least 1, got {max_frames}")
     some = False
-    for item in _all(path, threads) if max_frames is None else _some(path, max_frames, threads):
+    for item in _all(path, threads) if max_frames is None else _some(path, max_frames, threads, apart):
         some = True
         yield item
     if not some:
         raise NotAVideoError(f"{Path(path).name} has no picture that can be decoded; it is damaged or empty")
 
 
-def _some(path: str | Path, wanted: int, threads: int) -> Iterator[Sampled]:
+def _some(path: str | Path, wanted: int, threads: int, apart: Callable[[], float]) -> Iterator[Sampled]:
     with open_video(path, threads=1) as (container, stream):
         info = _look(container, stream, Path(path).name)
         if _worth_seeking(info, wanted):
             found = False
-            for item in _seek(container, stream, info, wanted):
+            for item in _seek(container, stream, info, wanted, apart):
                 found = True
                 yield item
             if found:
@@ -120,38 +126,63 @@ def _spread(frames: Iterator[Sampled], duration: float, wanted: int) -> Iterator
         yield shown
 
 
-def _seek(container: InputContainer, stream: VideoStream, info: VideoInfo, wanted: int) -> Iterator[Sampled]:
-    base = float(info.time_base)
-    start = stream.start_time or 0
-    frames: Iterator[av.VideoFrame] = iter(())
-    clock, last, group = _Clock(stream), -1.0, None
-    spare = max(0.0, _SPARE_PIXELS / (info.geometry.width * info.geometry.height) - wanted)
-    for index in range(wanted):
-        target = (index + 0.5) * info.duration / wanted
-        stamp = start + int(target / base)
-        key = _key_before(stream, stamp)
-        if key is None or key != group:
-            try:
-                container.seek(stamp, stream=stream, backward=True)
-            except av.FFmpegError:
-                return
-            frames, group = decode(container, stream), key
-            forward = 0
-        else:
-            forward = max(1, round(spare / (wanted - index)))
-        for frame in frames:
+def _seek(
+    container: InputContainer,
+    stream: VideoStream,
+    info: VideoInfo,
+    wanted: int,
+    apart: Callable[[], float],
+) -> Iterator[Sampled]:
+    clock, last = _Clock(stream), -1.0
+    step = info.duration / wanted
+    budget = max(wanted, _SPARE_PIXELS / (info.geometry.width * info.geometry.height)) / wanted
+    for stamp, times in _groups(stream, [(index + 0.5) * step for index in range(wanted)]):
+        number = _kept(times, last, apart())
+        if not number:
+            continue
+        try:
+            container.seek(stamp, stream=stream, backward=True)
+        except av.FFmpegError:
+            return
+        taken, packets = 0, max(number, round(number * budget))
+        for index, frame in enumerate(decode(container, stream, packets=packets)):
             seconds = clock.seconds(frame)
-            forward, spare = forward - 1, spare - 1
-            if seconds > last and (forward < 0 or seconds >= target):
-                last = seconds
+            if seconds > last and taken * packets <= index * number < number * packets:
+                last, taken = seconds, taken + 1
                 yield Sampled(seconds, frame, info.geometry)
-                break
+
+
+def _groups(stream: VideoStream, times: list[float]) -> Iterator[tuple[int, list[float]]]:
+    """Wanted times by the group of pictures that holds them, and a stamp in each group to seek.
+
+    Where the container keeps no index each time is a group of its own.
+    """
+    base, start = float(stream.time_base or 1 / 90000), stream.start_time or 0
+    stamps = {start + int(seconds / base): seconds for seconds in times}
+    keys = {stamp: _key_before(stream, stamp) for stamp in stamps}
+    for _, group in groupby(stamps, lambda stamp: (keys[stamp], stamp if keys[stamp] is None else 0)):
+        first, *rest = group
+        yield first, [stamps[stamp] for stamp in (first, *rest)]
+
+
+def _kept(times: list[float], last: float, gap: float) -> int:
+    """How many of `times` lie at least `gap` after the one before that is kept, the first one being `last`."""
+    number = 0
+    for seconds in times:
+        if last < 0 or seconds - last >= gap:
+            last, number = seconds, number + 1
+    return number
 
 
 def _key_before(stream: VideoStream, stamp: int) -> int | None:
-    """The place in the index of the key frame before a time; None where the container keeps no index."""
+    """The place in the index of the key frame before a time; None where the container keeps no index.
+
+    The index tells when pictures are decoded; the first one's delay until it is shown is taken for all.
+    """
     try:
-        place = stream.index_entries.search_timestamp(stamp, backward=True)
-    except (AttributeError, TypeError, ValueError):
+        entries = stream.index_entries
+        delay = (stream.start_time or 0) - entries[0].timestamp
+        place = entries.search_timestamp(stamp - delay, backward=True)
+    except (AttributeError, IndexError, TypeError, ValueError):
         return None
     return place if place >= 0 else None

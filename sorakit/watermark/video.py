@@ -14,7 +14,6 @@ from sorakit.types import FrameGeometry, Luma, LumaFilter, WatermarkEvidence
 from sorakit.watermark.base import PUBLIC_KEY
 from sorakit.watermark.detect import Average, Place
 from sorakit.watermark.embed import LumaEmbedder
-from sorakit.watermark.gate import MAX_LOG10_P
 from sorakit.watermark.pattern import carriers, zoom_of
 from sorakit.watermark.payload import PAYLOAD_BITS
 from sorakit.watermark.reader import Reader
@@ -89,7 +88,7 @@ class VideoWatermark:
             return WatermarkEvidence(algorithm=self.name)
         reader = Reader(carriers(key), average)
         best = reader.run(thorough=thorough)
-        if best is None or best.log10_p > MAX_LOG10_P:
+        if best is None:
             return WatermarkEvidence(algorithm=self.name)
         return WatermarkEvidence(
             found=True,
@@ -101,14 +100,19 @@ class VideoWatermark:
         )
 
 
-def gather(frames: Iterable[tuple[float, Luma]], keys: Sequence[bytes]) -> Averages:
+def gather(
+    frames: Iterable[tuple[float, Luma]], keys: Sequence[bytes], begun: Averages | None = None
+) -> Averages:
     """At most `FRAMES_WANTED` of (seconds, luma), whitened once for all keys whose patterns are of one size.
+
+    `begun`: what was gathered of earlier frames for the same keys, to which these are added.
 
     >>> [average.count for average in gather([], (PUBLIC_KEY,)).values()]
     [0]
     """
-    gathered = {zoom: Average(zoom) for zoom in map(zoom_of, keys)}
-    for seconds, frame in islice(frames, FRAMES_WANTED):
+    gathered = begun or {zoom: Average(zoom) for zoom in map(zoom_of, keys)}
+    taken = max((average.count for average in gathered.values()), default=0)
+    for seconds, frame in islice(frames, FRAMES_WANTED - taken):
         _require(frame)
         for average in gathered.values():
             average.add(seconds, frame)
