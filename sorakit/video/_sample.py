@@ -43,8 +43,8 @@ def sample(
 ) -> Iterator[Sampled]:
     """Yield all frames, or at most `max_frames` spread evenly.
 
-    `apart` is asked, before each seek in a long file, how many seconds at least are wanted between frames from
-    there on: a caller that has seen enough saves decoding.
+    `apart` is asked, before each seek in a long file, how many seconds at least should lie between frames
+    from there on: a caller that has seen enough saves decoding.
 
     Raises `NotAVideoError` when nothing decodes, and as `open_video` does.
     """
@@ -166,7 +166,7 @@ def _groups(stream: VideoStream, times: list[float]) -> Iterator[tuple[int, list
 
 
 def _kept(times: list[float], last: float, gap: float) -> int:
-    """How many of `times` lie at least `gap` after the one before that is kept, the first one being `last`."""
+    """How many of `times` lie at least `gap` after the last one that is kept, at first the one at `last`."""
     number = 0
     for seconds in times:
         if last < 0 or seconds - last >= gap:

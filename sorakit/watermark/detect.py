@@ -177,7 +177,7 @@ def frequencies(k: npt.NDArray[np.int64], matrices: Doubles) -> Doubles:
 
 
 def near(spectrum: Spectrum, carriers: Carriers, matrices: Doubles, shift: Doubles) -> list[Place]:
-    """Under each of `matrices (B, 2, 2)` the place nearest to a shift that is known to about 2 canonical px."""
+    """The place nearest to a shift known to about 2 canonical px, under each of `matrices (B, 2, 2)`."""
     weighted = _weighted(spectrum, carriers, matrices)
     return _polish(matrices, np.repeat(shift[None], len(matrices), axis=0), weighted, carriers)
 
@@ -230,11 +230,11 @@ def _polish(
 def read(
     looks: Sequence[tuple[Spectrum, Place]], carriers: Carriers, *, rank: int, list_size: int = 1
 ) -> Decode | None:
-    """Decode the payload from one or more looks at a picture; None if no tried code word's CRC holds, or if
-    none at all can pass the gate.
+    """Decode the payload from one or more looks at a picture.
 
-    Looks are independent parts or times with a place each; the first one's place is reported. `rank` counts
-    this detection's decodes from 1, for the union bound.
+    None if no tried code word's CRC holds, or if no code word at all can pass the gate. Looks are independent
+    parts or times with a place each; the first one's place is reported. `rank` counts this detection's
+    decodes from 1, for the union bound.
     """
     soft = np.sum([_soft(spectrum, carriers, place) for spectrum, place in looks], axis=0)
     per_bit = np.bincount(carriers.bit, weights=soft, minlength=CODED_BITS).astype(np.float32)

@@ -17,7 +17,8 @@ budget, which sums to 1 however many follow. So
 
 and the sum over everything that can be decoded from a file is a valid p-value for the file. No list size
 enters: all code words are counted already. Choosing the position needs no factor either, as it uses none of
-the signs, and neither does stopping at the first decode that passes.
+the signs, and neither does stopping at the first decode that passes. A decode that is given up because no
+code word can pass takes its rank all the same.
 """
 
 import math

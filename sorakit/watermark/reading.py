@@ -31,8 +31,8 @@ _READINGS = 3  # of one file at most: a chance match has that many tries
 def read_file(path: Path, duration: float, secret: Sequence[dict[str, str]] = ()) -> WatermarkEvidence:
     """The marks in a video file, `duration` seconds long, as `probe` told.
 
-    Of a long file 64 frames are read, or fewer: once the mark shows in the first twelve, where it was put, only
-    a frame now and then, to see that the rest carries it too; if it does not, all of them after all.
+    Of a long file 64 frames are read, or fewer: once the mark shows in the first twelve, where it was put,
+    only a frame now and then, to see that the rest carries it too; if it does not, all of them after all.
 
     Raises as `read_luma` does.
 
