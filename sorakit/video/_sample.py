@@ -5,7 +5,6 @@ decoded through; in long ones each wanted time costs a seek to the key frame bef
 """
 
 from collections.abc import Callable, Iterator
-from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,7 +26,9 @@ beyond it each further picture of a group may be the next one, since all between
 _SPARE_PIXELS = 100e6
 """What is decoded of a long file, at most, if not every picture is wanted."""
 
-_SEEKABLE = frozenset({"mov", "matroska", "avi", "mpegts", "flv", "asf", "mxf"})
+_INDEXED = frozenset({"mov", "matroska", "avi"})
+_SEEKABLE = _INDEXED | {"mpegts", "flv", "asf", "mxf"}
+"""These learn where key frames are only by and by."""
 
 
 class Sampled(NamedTuple):
@@ -134,35 +135,53 @@ def _seek(
     apart: Callable[[], float],
 ) -> Iterator[Sampled]:
     clock, last = _Clock(stream), -1.0
-    step = info.duration / wanted
     budget = max(wanted, _SPARE_PIXELS / (info.geometry.width * info.geometry.height)) / wanted
-    for stamp, times in _groups(stream, [(index + 0.5) * step for index in range(wanted)]):
-        number = _kept(times, last, apart())
-        if not number:
-            continue
-        try:
-            container.seek(stamp, stream=stream, backward=True)
-        except av.FFmpegError:
-            return
-        taken, packets = 0, max(number, round(number * budget))
-        for index, frame in enumerate(decode(container, stream, packets=packets)):
-            seconds = clock.seconds(frame)
-            if seconds > last and taken * packets <= index * number < number * packets:
-                last, taken = seconds, taken + 1
-                yield Sampled(seconds, frame, info.geometry)
+    try:
+        if info.container in _INDEXED:  # Matroska reads its index on the first seek
+            container.seek(stream.start_time or 0, stream=stream)
+        for group in _groups(stream, info, wanted):
+            number = _kept(group.times, last, gap) if (gap := apart()) > 0 else len(group.times)
+            if not number:
+                continue
+            container.seek(group.stamp, stream=stream, backward=True)
+            taken, packets = 0, max(number, round(number * budget))
+            for index, frame in enumerate(
+                decode(container, stream, packets=packets if group.known else None)
+            ):
+                seconds = clock.seconds(frame)
+                if seconds > last and (not group.known or taken * (packets - 1) <= index * (number - 1)):
+                    last, taken = seconds, taken + 1
+                    yield Sampled(seconds, frame, info.geometry)
+                if taken == number:
+                    break
+    except av.FFmpegError:
+        return
 
 
-def _groups(stream: VideoStream, times: list[float]) -> Iterator[tuple[int, list[float]]]:
-    """Wanted times by the group of pictures that holds them, and a stamp in each group to seek.
+class _Group(NamedTuple):
+    """Wanted times that one key frame serves, and where to seek it; `known`: from the container's index."""
+
+    stamp: int
+    times: list[float]
+    known: bool
+
+
+def _groups(stream: VideoStream, info: VideoInfo, wanted: int) -> Iterator[_Group]:
+    """The groups of pictures that hold the middles of `wanted` equal parts.
 
     Where the container keeps no index each time is a group of its own.
     """
-    base, start = float(stream.time_base or 1 / 90000), stream.start_time or 0
-    stamps = {start + int(seconds / base): seconds for seconds in times}
-    keys = {stamp: _key_before(stream, stamp) for stamp in stamps}
-    for _, group in groupby(stamps, lambda stamp: (keys[stamp], stamp if keys[stamp] is None else 0)):
-        first, *rest = group
-        yield first, [stamps[stamp] for stamp in (first, *rest)]
+    base, start = float(info.time_base), stream.start_time or 0
+    times = [(index + 0.5) * info.duration / wanted for index in range(wanted)]
+    stamps = [start + int(seconds / base) for seconds in times]
+    first = 0
+    while first < wanted:
+        key = _key_before(stream, stamps[first]) if info.container in _INDEXED else None
+        after = first + 1
+        while key is not None and after < wanted and _key_before(stream, stamps[after]) == key:
+            after += 1
+        yield _Group(stamps[first], times[first:after], key is not None)
+        first = after
 
 
 def _kept(times: list[float], last: float, gap: float) -> int:
