@@ -10,6 +10,7 @@ synchronisation carriers only, which `gate` needs.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -119,18 +120,20 @@ def _with_margin(luma: Luma, zoom: float) -> Luma:
 
 def _working(luma: Luma, shape: tuple[int, ...] | None) -> Floats:
     """Resize to the working short side, `float32`; the middle of very long frames."""
+    picture: npt.NDArray[Any] = luma
     h, w = luma.shape
     if shape is None:
         scale = WORKING / min(h, w)
         shape = max(WORKING, round(h * scale)), max(WORKING, round(w * scale))
         if max(shape) > _LONGEST:
             keep = round(_LONGEST / scale)
-            luma = luma[max(0, h - keep) // 2 :, max(0, w - keep) // 2 :][:keep, :keep]
+            picture = luma[max(0, h - keep) // 2 :, max(0, w - keep) // 2 :][:keep, :keep]
             shape = min(shape[0], _LONGEST), min(shape[1], _LONGEST)
-    while min(luma.shape) >= _HALVE * WORKING:  # the fast whole factor first
-        luma = cv2.resize(luma, (luma.shape[1] // 2, luma.shape[0] // 2), interpolation=cv2.INTER_AREA)
-    how = cv2.INTER_AREA if luma.shape[0] > shape[0] else cv2.INTER_LINEAR
-    resized = cv2.resize(luma.astype(np.float32), (shape[1], shape[0]), interpolation=how)
+    while min(picture.shape) >= _HALVE * WORKING:  # the fast whole factor first
+        half = picture.shape[1] // 2, picture.shape[0] // 2
+        picture = cv2.resize(picture, half, interpolation=cv2.INTER_AREA)
+    how = cv2.INTER_AREA if picture.shape[0] > shape[0] else cv2.INTER_LINEAR
+    resized = cv2.resize(picture.astype(np.float32), (shape[1], shape[0]), interpolation=how)
     return np.asarray(resized, dtype=np.float32)
 
 

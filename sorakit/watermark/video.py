@@ -49,11 +49,13 @@ class VideoWatermark:
         *,
         keys: Sequence[bytes] = (PUBLIC_KEY,),
         psnr: float = 45.0,
+        frames: int | None = None,
     ) -> LumaFilter:
         """A filter that marks the stored luma planes of one video, in display order, at `psnr` dB or better.
 
         With several keys (a public and a secret one) each one's reader finds the payload; their patterns
-        share the energy, so each is weaker by the root of their number.
+        share the energy, so each is weaker by the root of their number. `frames`: how many will come; known,
+        a short video keeps its PSNR too.
 
         Raises `UnsupportedError` for a display side under `MIN_SHORT_SIDE` px or a depth other than 8 and 10,
         `UsageError` for a payload over 64 bits, no key, an empty one or one given twice.
@@ -67,7 +69,7 @@ class VideoWatermark:
             raise UnsupportedError(
                 f"`bit_depth` must be 8 or 10, got {geometry.bit_depth}; convert the video first"
             )
-        return LumaEmbedder(keys, payload, geometry, psnr)
+        return LumaEmbedder(keys, payload, geometry, psnr, frames)
 
     def detect(
         self, frames: Iterable[tuple[float, Luma]], *, key: bytes = PUBLIC_KEY, thorough: bool = True
