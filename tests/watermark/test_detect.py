@@ -68,9 +68,9 @@ def test_the_synchronisation_score_is_in_standard_deviations() -> None:
 
 
 def test_a_shift_that_is_nearly_known_leads_to_the_best_one(pattern: Floats) -> None:
-    spectrum_, lattice = Spectrum(pattern + _noise(4)), carriers(KEY)
-    for best in sync(spectrum_, lattice, DIHEDRAL[:1]):
-        found = near(spectrum_, lattice, DIHEDRAL[:1], best.shift + np.array([1.5, -1.5]))[0]
+    picture, lattice = Spectrum(pattern + _noise(4)), carriers(KEY)
+    for best in sync(picture, lattice, DIHEDRAL[:1]):
+        found = near(picture, lattice, DIHEDRAL[:1], best.shift + np.array([1.5, -1.5]))[0]
         np.testing.assert_allclose(found.shift, best.shift, atol=0.3)
         assert found.score == pytest.approx(best.score, rel=0.02)
 
