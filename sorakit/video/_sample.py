@@ -45,7 +45,7 @@ def sample(
     """Yield all frames, or at most `max_frames` spread evenly.
 
     `apart` is asked, before each seek in a long file, how many seconds at least should lie between frames
-    from there on: a caller that has seen enough saves decoding.
+    from there on: a caller that has seen enough saves decoding. Above 0 only key frames are taken.
 
     Raises `NotAVideoError` when nothing decodes, and as `open_video` does.
     """
@@ -134,17 +134,19 @@ def _seek(
     wanted: int,
     apart: Callable[[], float],
 ) -> Iterator[Sampled]:
-    clock, last = _Clock(stream), -1.0
+    clock, last = _Clock(stream), float("-inf")
     budget = max(wanted, _SPARE_PIXELS / (info.geometry.width * info.geometry.height)) / wanted
     try:
         if info.container in _INDEXED:  # Matroska reads its index on the first seek
             container.seek(stream.start_time or 0, stream=stream)
         for group in _groups(stream, info, wanted):
-            number = _kept(group.times, last, gap) if (gap := apart()) > 0 else len(group.times)
-            if not number:
-                continue
+            number = len(group.times)
+            if (gap := apart()) > 0:
+                if group.times[0] - last < gap:
+                    continue
+                number = 1
             container.seek(group.stamp, stream=stream, backward=True)
-            taken, packets = 0, max(number, round(number * budget))
+            taken, packets = 0, 1 if number == 1 else round(number * budget)
             for index, frame in enumerate(
                 decode(container, stream, packets=packets if group.known else None)
             ):
@@ -182,15 +184,6 @@ def _groups(stream: VideoStream, info: VideoInfo, wanted: int) -> Iterator[_Grou
             after += 1
         yield _Group(stamps[first], times[first:after], key is not None)
         first = after
-
-
-def _kept(times: list[float], last: float, gap: float) -> int:
-    """How many of `times` lie at least `gap` after the last one that is kept, at first the one at `last`."""
-    number = 0
-    for seconds in times:
-        if last < 0 or seconds - last >= gap:
-            last, number = seconds, number + 1
-    return number
 
 
 def _key_before(stream: VideoStream, stamp: int) -> int | None:
