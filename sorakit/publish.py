@@ -211,7 +211,9 @@ def _mark_clip(
     psnr = write_clip(
         clip,
         out,
-        luma=VideoWatermark().embedder(geometry_of_clip(clip), payload, keys=keys, psnr=settings.psnr),
+        luma=VideoWatermark().embedder(
+            geometry_of_clip(clip), payload, keys=keys, psnr=settings.psnr, frames=len(clip.frames)
+        ),
         settings=EncodeSettings(crf=settings.crf, preset=settings.preset, codec=settings.codec),
         metadata=plan.tags({}) | aigc_label(settings.provider, unique_id),
         progress=report,

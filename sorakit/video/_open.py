@@ -93,30 +93,40 @@ def _main_stream(container: InputContainer, name: str) -> VideoStream:
     return max(readable, key=lambda s: (bool(s.disposition & Disposition.default), s.width * s.height))
 
 
-def decode(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
+def decode(
+    container: InputContainer, stream: VideoStream, *, packets: int | None = None
+) -> Iterator[av.VideoFrame]:
     """Frames from the container's current position on, in display order; broken packets are passed over.
 
-    Stops quietly where the file breaks off. Raises `NotAVideoError` after 256 broken packets in a row.
+    With `packets` all frames of so many, also those that the decoder holds back for reordering; seek before
+    you go on. Stops quietly where the file breaks off. Raises `NotAVideoError` after 256 broken packets in a
+    row.
     """
-    for item in decode_beside(container, stream, ()):
+    for item in decode_beside(container, stream, (), packets=packets):
         if isinstance(item, av.VideoFrame):
             yield item
+    if packets is not None:
+        with contextlib.suppress(av.FFmpegError):  # nothing is left at the end of the file
+            yield from stream.codec_context.decode(None)
 
 
 def decode_beside(
-    container: InputContainer, stream: VideoStream, others: Sequence[Stream]
+    container: InputContainer, stream: VideoStream, others: Sequence[Stream], *, packets: int | None = None
 ) -> "Iterator[av.VideoFrame | Packet[Stream]]":
-    """As `decode`, and between the frames the undecoded packets of other streams, as they lie in the file."""
-    broken = surprises = 0
-    packets = container.demux(stream, *others)
-    while True:
+    """As `decode`, and between the frames the undecoded packets of other streams, as they lie in the file.
+
+    `packets`: after how many of `stream` to stop.
+    """
+    broken = surprises = taken = 0
+    demuxed = container.demux(stream, *others)
+    while taken != packets:
         try:
-            packet = next(packets, None)
+            packet = next(demuxed, None)
         except IndexError:  # a stream that the header did not announce: PyAV knows it only when asked again
             surprises += 1
             if surprises > _MAX_STREAMS:
                 return
-            packets = container.demux(stream, *others)
+            demuxed = container.demux(stream, *others)
             continue
         except (av.InvalidDataError, av.EOFError):
             return
@@ -126,6 +136,7 @@ def decode_beside(
             if packet.size > 0 or packet.dts is not None:  # else the mark of the stream's end
                 yield packet
             continue
+        taken += 1
         try:
             frames = packet.decode()
         except MemoryError:

@@ -4,7 +4,7 @@ In: a path and how many frames. Out: (seconds, decoded frame, geometry), in orde
 decoded through; in long ones each wanted time costs a seek to the key frame before it and a few frames more.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,7 +26,9 @@ beyond it each further picture of a group may be the next one, since all between
 _SPARE_PIXELS = 100e6
 """What is decoded of a long file, at most, if not every picture is wanted."""
 
-_SEEKABLE = frozenset({"mov", "matroska", "avi", "mpegts", "flv", "asf", "mxf"})
+_INDEXED = frozenset({"mov", "matroska", "avi"})
+_SEEKABLE = _INDEXED | {"mpegts", "flv", "asf", "mxf"}
+"""These learn where key frames are only by and by."""
 
 
 class Sampled(NamedTuple):
@@ -37,27 +39,32 @@ class Sampled(NamedTuple):
     geometry: FrameGeometry
 
 
-def sample(path: str | Path, max_frames: int | None, *, threads: int = 0) -> Iterator[Sampled]:
+def sample(
+    path: str | Path, max_frames: int | None, *, threads: int = 0, apart: Callable[[], float] = lambda: 0.0
+) -> Iterator[Sampled]:
     """Yield all frames, or at most `max_frames` spread evenly.
+
+    `apart` is asked, before each seek in a long file, how many seconds at least should lie between frames
+    from there on: a caller that has seen enough saves decoding. Above 0 only key frames are taken.
 
     Raises `NotAVideoError` when nothing decodes, and as `open_video` does.
     """
     if max_frames is not None and max_frames < 1:
         raise UsageError(f"`max_frames` must be at least 1, got {max_frames}")
     some = False
-    for item in _all(path, threads) if max_frames is None else _some(path, max_frames, threads):
+    for item in _all(path, threads) if max_frames is None else _some(path, max_frames, threads, apart):
         some = True
         yield item
     if not some:
         raise NotAVideoError(f"{Path(path).name} has no picture that can be decoded; it is damaged or empty")
 
 
-def _some(path: str | Path, wanted: int, threads: int) -> Iterator[Sampled]:
+def _some(path: str | Path, wanted: int, threads: int, apart: Callable[[], float]) -> Iterator[Sampled]:
     with open_video(path, threads=1) as (container, stream):
         info = _look(container, stream, Path(path).name)
         if _worth_seeking(info, wanted):
             found = False
-            for item in _seek(container, stream, info, wanted):
+            for item in _seek(container, stream, info, wanted, apart):
                 found = True
                 yield item
             if found:
@@ -120,38 +127,74 @@ def _spread(frames: Iterator[Sampled], duration: float, wanted: int) -> Iterator
         yield shown
 
 
-def _seek(container: InputContainer, stream: VideoStream, info: VideoInfo, wanted: int) -> Iterator[Sampled]:
-    base = float(info.time_base)
-    start = stream.start_time or 0
-    frames: Iterator[av.VideoFrame] = iter(())
-    clock, last, group = _Clock(stream), -1.0, None
-    spare = max(0.0, _SPARE_PIXELS / (info.geometry.width * info.geometry.height) - wanted)
-    for index in range(wanted):
-        target = (index + 0.5) * info.duration / wanted
-        stamp = start + int(target / base)
-        key = _key_before(stream, stamp)
-        if key is None or key != group:
-            try:
-                container.seek(stamp, stream=stream, backward=True)
-            except av.FFmpegError:
-                return
-            frames, group = decode(container, stream), key
-            forward = 0
-        else:
-            forward = max(1, round(spare / (wanted - index)))
-        for frame in frames:
-            seconds = clock.seconds(frame)
-            forward, spare = forward - 1, spare - 1
-            if seconds > last and (forward < 0 or seconds >= target):
-                last = seconds
-                yield Sampled(seconds, frame, info.geometry)
-                break
+def _seek(
+    container: InputContainer,
+    stream: VideoStream,
+    info: VideoInfo,
+    wanted: int,
+    apart: Callable[[], float],
+) -> Iterator[Sampled]:
+    clock, last = _Clock(stream), float("-inf")
+    budget = max(wanted, _SPARE_PIXELS / (info.geometry.width * info.geometry.height)) / wanted
+    try:
+        if info.container in _INDEXED:  # Matroska reads its index on the first seek
+            container.seek(stream.start_time or 0, stream=stream)
+        for group in _groups(stream, info, wanted):
+            number = len(group.times)
+            if (gap := apart()) > 0:
+                if group.times[0] - last < gap:
+                    continue
+                number = 1
+            container.seek(group.stamp, stream=stream, backward=True)
+            taken, packets = 0, 1 if number == 1 else round(number * budget)
+            for index, frame in enumerate(
+                decode(container, stream, packets=packets if group.known else None)
+            ):
+                seconds = clock.seconds(frame)
+                if seconds > last and (not group.known or taken * (packets - 1) <= index * (number - 1)):
+                    last, taken = seconds, taken + 1
+                    yield Sampled(seconds, frame, info.geometry)
+                if taken == number:
+                    break
+    except av.FFmpegError:
+        return
+
+
+class _Group(NamedTuple):
+    """Wanted times that one key frame serves, and where to seek it; `known`: from the container's index."""
+
+    stamp: int
+    times: list[float]
+    known: bool
+
+
+def _groups(stream: VideoStream, info: VideoInfo, wanted: int) -> Iterator[_Group]:
+    """The groups of pictures that hold the middles of `wanted` equal parts.
+
+    Where the container keeps no index each time is a group of its own.
+    """
+    base, start = float(info.time_base), stream.start_time or 0
+    times = [(index + 0.5) * info.duration / wanted for index in range(wanted)]
+    stamps = [start + int(seconds / base) for seconds in times]
+    first = 0
+    while first < wanted:
+        key = _key_before(stream, stamps[first]) if info.container in _INDEXED else None
+        after = first + 1
+        while key is not None and after < wanted and _key_before(stream, stamps[after]) == key:
+            after += 1
+        yield _Group(stamps[first], times[first:after], key is not None)
+        first = after
 
 
 def _key_before(stream: VideoStream, stamp: int) -> int | None:
-    """The place in the index of the key frame before a time; None where the container keeps no index."""
+    """The place in the index of the key frame before a time; None where the container keeps no index.
+
+    The index tells when pictures are decoded; the first one's delay until it is shown is taken for all.
+    """
     try:
-        place = stream.index_entries.search_timestamp(stamp, backward=True)
-    except (AttributeError, TypeError, ValueError):
+        entries = stream.index_entries
+        delay = (stream.start_time or 0) - entries[0].timestamp
+        place = entries.search_timestamp(stamp - delay, backward=True)
+    except (AttributeError, IndexError, TypeError, ValueError):
         return None
     return place if place >= 0 else None

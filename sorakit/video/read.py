@@ -5,7 +5,7 @@ In: a path. Out: (seconds, picture) in display orientation with square pixels: l
 straight from the decoded plane, so that what a watermark wrote is what its reader sees.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -26,20 +26,25 @@ _CLIP_BYTES = 2 << 30
 
 
 def read_luma(
-    path: str | Path, *, max_frames: int | None = None, threads: int = 0
+    path: str | Path,
+    *,
+    max_frames: int | None = None,
+    threads: int = 0,
+    apart: Callable[[], float] = lambda: 0.0,
 ) -> Iterator[tuple[float, Luma8]]:
     """Yield (seconds, luma), `uint8 (H, W)`, turned and with square pixels as a viewer sees it.
 
     With `max_frames`, that many at most, spread evenly: short files are decoded through, long ones sought,
     so the cost does not grow with the length. 10-bit video is reduced to 8; RGB and GIF become BT.709 luma.
-    Broken frames are passed over. `threads`: decoder threads, 0 for one a core.
+    Broken frames are passed over. `threads`: decoder threads, 0 for one a core. `apart`: asked on the way
+    through a long file how many seconds at least the frames that follow should lie apart.
 
     Raises `InputError`, `NotAVideoError` (nothing decodes), `UnsupportedError`, `LimitError`.
 
     >>> [round(t, 2) for t, luma in read_luma("clip.mp4", max_frames=4)]  # doctest: +SKIP
     [0.5, 1.5, 2.5, 3.5]
     """
-    for item in sample(path, max_frames, threads=threads):
+    for item in sample(path, max_frames, threads=threads, apart=apart):
         luma = luma_to_8bit(stored_luma(item.frame), item.frame.format.components[0].bits)
         yield item.seconds, orient(luma, item.geometry)
 

@@ -38,7 +38,9 @@ def mark_file_task(request: dict[str, Any], progress: Progress) -> dict[str, Any
     payload = int(request["payload"], 16) if present is None else present
 
     def make_luma(info: VideoInfo) -> LumaFilter:
-        return VideoWatermark().embedder(info.geometry, payload, keys=keys, psnr=request["psnr"])
+        return VideoWatermark().embedder(
+            info.geometry, payload, keys=keys, psnr=request["psnr"], frames=info.frame_count
+        )
 
     report = transcode(
         src,

@@ -34,10 +34,12 @@ class Watermark(Protocol):
         *,
         keys: Sequence[bytes] = (PUBLIC_KEY,),
         psnr: float = 45.0,
+        frames: int | None = None,
     ) -> LumaFilter:
         """A filter that marks successive stored luma planes of one video in display order.
 
-        With several keys each one's reader finds the payload; the patterns share the energy.
+        With several keys each one's reader finds the payload; the patterns share the energy. `frames`: how
+        many will come, where that is known.
         """
         ...
 

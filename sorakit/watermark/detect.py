@@ -9,6 +9,8 @@ synchronisation carriers only, which `gate` needs.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,7 +19,7 @@ import numpy.typing as npt
 from sorakit.types import Luma
 from sorakit.watermark.cuts import Cuts
 from sorakit.watermark.fourier import Spectrum
-from sorakit.watermark.gate import log10_bound
+from sorakit.watermark.gate import log10_bound, within_reach
 from sorakit.watermark.pattern import CANONICAL, TILE, Carriers
 from sorakit.watermark.payload import CODED_BITS, decode, encode
 
@@ -26,6 +28,7 @@ __all__ = ["DIHEDRAL", "Average", "Decode", "Place", "agreement", "frequencies",
 WORKING = 240
 """Short side at which frames are analysed, px: half the canonical one; the band ends at 0.2 cycles a px."""
 _LONGEST = 3 * WORKING  # of longer frames only the middle is used
+_HALVE = 4  # working sides from which a frame is halved before it is brought to the exact size
 _GRID = 64  # shifts a tile side; the band needs 2 · 13 + 1
 _ADJACENT = 0.18
 """Seconds within which two frames, or the video's start and a frame, count as neighbours."""
@@ -62,7 +65,7 @@ class Average:
 
     def __init__(self, zoom: float = 1.0) -> None:
         self._zoom = zoom
-        self._white: list[npt.NDArray[np.float16]] = []
+        self._white: list[Floats] = []
         self._weights: list[float] = []
         self._cuts = Cuts()
         self.seconds: list[float] = []
@@ -81,7 +84,7 @@ class Average:
             height, width = luma.shape
             self.centre = np.array([width, height]) * (CANONICAL / min(width, height) / 2 / self._zoom)
         self._weights.append(self._weight(seconds, small))
-        self._white.append(_whiten(small).astype(np.float16))
+        self._white.append(_whiten(small))
         self.seconds.append(seconds)
 
     def mean(self, start: int = 0, stop: int | None = None) -> Floats:
@@ -117,19 +120,21 @@ def _with_margin(luma: Luma, zoom: float) -> Luma:
 
 def _working(luma: Luma, shape: tuple[int, ...] | None) -> Floats:
     """Resize to the working short side, `float32`; the middle of very long frames."""
+    picture: npt.NDArray[Any] = luma
     h, w = luma.shape
     if shape is None:
         scale = WORKING / min(h, w)
         shape = max(WORKING, round(h * scale)), max(WORKING, round(w * scale))
         if max(shape) > _LONGEST:
             keep = round(_LONGEST / scale)
-            luma = luma[max(0, h - keep) // 2 :, max(0, w - keep) // 2 :][:keep, :keep]
+            picture = luma[max(0, h - keep) // 2 :, max(0, w - keep) // 2 :][:keep, :keep]
             shape = min(shape[0], _LONGEST), min(shape[1], _LONGEST)
-    shrinks = luma.shape[0] > shape[0]
-    resized = cv2.resize(
-        luma, (shape[1], shape[0]), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    )
-    return resized.astype(np.float32)
+    while min(picture.shape) >= _HALVE * WORKING:  # the fast whole factor first
+        half = picture.shape[1] // 2, picture.shape[0] // 2
+        picture = cv2.resize(picture, half, interpolation=cv2.INTER_AREA)
+    how = cv2.INTER_AREA if picture.shape[0] > shape[0] else cv2.INTER_LINEAR
+    resized = cv2.resize(picture.astype(np.float32), (shape[1], shape[0]), interpolation=how)
+    return np.asarray(resized, dtype=np.float32)
 
 
 def _whiten(frame: Floats) -> Floats:
@@ -142,7 +147,7 @@ def _whiten(frame: Floats) -> Floats:
     box = round(15 * WORKING / CANONICAL) | 1
     deviation = np.sqrt(np.maximum(cv2.blur(residual * residual, (box, box)), 0)) + np.float32(_FLOOR)
     clipped = np.clip(residual / deviation, -_CLIP, _CLIP)
-    return np.asarray(clipped * deviation ** np.float32(1 - _POWER), dtype=np.float32)
+    return np.asarray(clipped * cv2.pow(deviation, 1 - _POWER), dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,50 +179,69 @@ def frequencies(k: npt.NDArray[np.int64], matrices: Doubles) -> Doubles:
     return np.asarray(k @ inverse * (CANONICAL / WORKING / TILE), dtype=np.float64)
 
 
-def near(spectrum: Spectrum, carriers: Carriers, matrix: Doubles, shift: Doubles) -> Place:
-    """The place nearest to a shift that is known to about 2 canonical px."""
-    z, noise = spectrum.at(frequencies(carriers.sync_k, matrix[None]))
-    weighted = (z * np.conj(carriers.sync_phase) / np.sqrt(noise))[0]
-    return _polish(matrix, shift, weighted / np.sqrt(0.5 * len(carriers.sync_k)), carriers)
+def near(spectrum: Spectrum, carriers: Carriers, matrices: Doubles, shift: Doubles) -> list[Place]:
+    """The place nearest to a shift known to about 2 canonical px, under each of `matrices (B, 2, 2)`."""
+    weighted = _weighted(spectrum, carriers, matrices)
+    return _polish(matrices, np.repeat(shift[None], len(matrices), axis=0), weighted, carriers)
 
 
 def sync(spectrum: Spectrum, carriers: Carriers, matrices: Doubles) -> list[Place]:
     """The best shift under each of `matrices (B, 2, 2)`."""
-    z, noise = spectrum.at(frequencies(carriers.sync_k, matrices))  # (B, S)
-    weighted = z * np.conj(carriers.sync_phase) / np.sqrt(noise) / np.sqrt(0.5 * len(carriers.sync_k))
-    kx, ky = carriers.sync_k.T
-    grid = np.zeros((len(matrices), _GRID, _GRID), dtype=np.complex128)
-    grid[:, ky % _GRID, kx % _GRID] = weighted
-    surface = np.fft.fft2(grid).real  # at shifts n · TILE / GRID
-    flat = surface.reshape(len(matrices), -1).argmax(axis=1)
-    coarse = np.stack([flat % _GRID, flat // _GRID], axis=1) * (TILE / _GRID)
-    return [_polish(m, shift, w, carriers) for m, shift, w in zip(matrices, coarse, weighted, strict=True)]
+    weighted = _weighted(spectrum, carriers, matrices)
+    best = (_parts(weighted) @ _waves(carriers)).argmax(axis=1)  # of shifts n · TILE / GRID
+    coarse = np.stack([best % _GRID, best // _GRID], axis=1) * (TILE / _GRID)
+    return _polish(matrices, coarse, weighted, carriers)
 
 
-def _polish(matrix: Doubles, shift: Doubles, weighted: npt.NDArray[np.complex128], c: Carriers) -> Place:
-    """Climb from the grid's best shift to the peak: a finer grid, twice."""
+def _weighted(spectrum: Spectrum, carriers: Carriers, matrices: Doubles) -> npt.NDArray[np.complex128]:
+    """The synchronisation carriers over their noise, keyed phases taken off, `(B, S)`; unit variance."""
+    z, noise = spectrum.at(frequencies(carriers.sync_k, matrices))
+    scale = np.sqrt(0.5 * len(carriers.sync_k))
+    return np.asarray(z * np.conj(carriers.sync_phase) / np.sqrt(noise) / scale, dtype=np.complex128)
+
+
+def _parts(weighted: npt.NDArray[np.complex128]) -> Floats:
+    return np.concatenate([weighted.real, weighted.imag], axis=-1).astype(np.float32)
+
+
+@lru_cache(maxsize=16)
+def _waves(carriers: Carriers) -> Floats:
+    """What each carrier's real and imaginary part adds at every shift of the grid, `(2 S, _GRID²)`.
+
+    With so few carriers one matrix product is cheaper than an FFT.
+    """
+    x, y = np.meshgrid(np.arange(_GRID), np.arange(_GRID))
+    phase = 2 * np.pi / _GRID * (carriers.sync_k @ np.stack([x.ravel(), y.ravel()]))
+    return np.concatenate([np.cos(phase), np.sin(phase)]).astype(np.float32)
+
+
+def _polish(
+    matrices: Doubles, shift: Doubles, weighted: npt.NDArray[np.complex128], carriers: Carriers
+) -> list[Place]:
+    """Climb from shifts `(B, 2)` to the peaks: a finer grid, three times."""
     step = TILE / _GRID / 2
-    score = -np.inf
+    score = np.zeros(len(matrices))
     for _ in range(3):
-        tried = shift + step * _NINE
-        values = (np.exp(-2j * np.pi / TILE * tried @ c.sync_k.T) @ weighted).real
-        best = int(values.argmax())
-        shift, score = tried[best], float(values[best])
+        turned = weighted * np.exp(-2j * np.pi / TILE * (shift @ carriers.sync_k.T))
+        values = (turned @ np.exp(-2j * np.pi / TILE * step * (carriers.sync_k @ _NINE.T))).real  # (B, 9)
+        best = values.argmax(axis=1)
+        shift, score = shift + step * _NINE[best], values[np.arange(len(best)), best]
         step /= 2
-    return Place(matrix, shift % TILE, score)
+    return [Place(m, s % TILE, float(v)) for m, s, v in zip(matrices, shift, score, strict=True)]
 
 
 def read(
     looks: Sequence[tuple[Spectrum, Place]], carriers: Carriers, *, rank: int, list_size: int = 1
 ) -> Decode | None:
-    """Decode the payload from one or more looks at a picture; None if no tried code word's CRC holds.
+    """Decode the payload from one or more looks at a picture.
 
-    Looks are independent parts or times with a place each; the first one's place is reported. `rank` counts
-    this detection's decodes from 1, for the union bound.
+    None if no tried code word's CRC holds, or if no code word at all can pass the gate. Looks are independent
+    parts or times with a place each; the first one's place is reported. `rank` counts this detection's
+    decodes from 1, for the union bound.
     """
     soft = np.sum([_soft(spectrum, carriers, place) for spectrum, place in looks], axis=0)
     per_bit = np.bincount(carriers.bit, weights=soft, minlength=CODED_BITS).astype(np.float32)
-    payload = decode(per_bit, list_size=list_size)
+    payload = decode(per_bit, list_size=list_size, hopeful=lambda fit: within_reach(soft, fit, rank=rank))
     if payload is None:
         return None
     fits = soft * encode(payload)[carriers.bit]

@@ -8,8 +8,9 @@ and skies never get more than the flat amplitude whatever the target.
 
 The first frames after a cut get up to 2.6 times the amplitude, flat areas no more: the eye sees no detail
 there (Seyler and Budrikis 1965), and every encoder spends a key frame there, from which coarse encodings copy
-the rest of the shot. What they take beyond the targets is saved on the frames that follow. The targets are
-two: mean square error, and structural similarity, which counts what is added to flat pictures.
+the rest of the shot. What they take beyond the targets is saved on the frames that follow, and less
+is taken where too few follow. The targets are two: mean square error, and structural similarity, which counts
+what is added to flat pictures.
 """
 
 from collections.abc import Sequence
@@ -50,6 +51,10 @@ _BUSY = 20.0
 _AFTER_CUT = 2.6
 _DECAY = 0.2  # of the excess amplitude, a frame
 _LITTLE = 1.02
+_TAIL = 1.2
+"""What the frames after a cut take beyond the targets, together, over what the first of them takes."""
+_LAST = 5
+"""Frames in which the rest of a debt is paid back, by halves."""
 _ROUNDING = 1 / 12  # mean square of rounding to whole levels
 _MARGIN = 0.03  # dB, for what is still owed when a short video ends
 _PAYBACK, _REPAY_FRAMES = 0.5, 2
@@ -68,7 +73,14 @@ class LumaEmbedder:
     only their product is enlarged: full-size work is one resize, one sum and the range check, on integers.
     """
 
-    def __init__(self, keys: Sequence[bytes], payload: int, geometry: FrameGeometry, psnr: float) -> None:
+    def __init__(
+        self,
+        keys: Sequence[bytes],
+        payload: int,
+        geometry: FrameGeometry,
+        psnr: float,
+        frames: int | None = None,
+    ) -> None:
         self._shape = (geometry.height, geometry.width)
         reduction = max(1, min(geometry.display_size) // _GRID)
         coarse = -(-geometry.height // reduction), -(-geometry.width // reduction)
@@ -81,6 +93,7 @@ class LumaEmbedder:
         self._box = max(3, round(min(geometry.display_size) / CANONICAL * 9 / 4) | 1)  # at quarter size
         self._amplitude: Floats | None = None
         self._count = 0
+        self._left = np.inf if frames is None else float(frames)
         self._cuts = Cuts()
         self._boost = 1.0
         self._dissimilar = _DISSIMILAR * 10 ** ((_AT - psnr) / 10)
@@ -116,6 +129,11 @@ class LumaEmbedder:
         owed = min(max(self._debts) / _REPAY_FRAMES, _PAYBACK)
         return float(np.sqrt(1 - owed))
 
+    def _affordable(self) -> float:
+        """How much stronger the first frame of a shot may be, if the frames left are to pay for it."""
+        spare = _PAYBACK * (self._left - _LAST) - max(self._debts)
+        return float(min(_AFTER_CUT, np.sqrt(1 + max(0.0, spare) / _TAIL)))
+
     def _boosted(self, amplitude: Floats) -> Floats:
         """More after a cut, but not in flat areas: a still of that frame would show it there."""
         if self._boost < _LITTLE:
@@ -126,9 +144,10 @@ class LumaEmbedder:
     def _next_amplitude(self, luma: Luma) -> Floats:
         """Local amplitude at quarter size, 8-bit levels, from every other frame, smoothed over a shot."""
         self._count += 1
+        self._left -= 1
         self._boost = 1 + _DECAY * (self._boost - 1)
         if self._cuts((luma[8::16, 8::16] / self._unit).astype(np.int16)):
-            self._boost, self._amplitude, self._count = _AFTER_CUT, None, 1
+            self._boost, self._amplitude, self._count = self._affordable(), None, 1
         if self._amplitude is not None and self._count % 2 == 0:
             return self._amplitude
         h, w = luma.shape

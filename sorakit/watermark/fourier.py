@@ -5,6 +5,7 @@ local noise power there. A geometric hypothesis so costs a gather, and no warp. 
 Kaiser-Bessel gridding with 2× zero padding: Fessler and Sutton, IEEE TSP 2003; Beatty et al., TMI 2005.
 """
 
+from functools import cache
 from typing import Any
 
 import cv2
@@ -17,6 +18,7 @@ F_MAX = 0.47
 """Highest frequency served along either axis, cycles a pixel."""
 _TAPS = 4
 _BETA = 9.1  # Kaiser-Bessel shape for 4 taps at 2× oversampling (Beatty et al., eq. 5)
+_STEPS = 1024  # a bin, at which the kernel is tabulated
 _NOISE_BOX = 33  # rows and columns of the padded spectrum over which the noise is averaged
 
 _CEILING = 8.0  # one stripe of the picture must not outweigh the lattice
@@ -55,14 +57,11 @@ class Spectrum:
         ny, nx = self._size
         flip = frequency[..., 0] < 0
         half = np.where(flip[..., None], -frequency, frequency)
-        x = np.minimum(half[..., 0] * nx, F_MAX * nx - 1)
-        y = half[..., 1] * ny
-        ix, iy = np.floor(x).astype(np.int64), np.floor(y).astype(np.int64)
-        taps = np.arange(1 - _TAPS // 2, 1 + _TAPS // 2)
-        near_x, near_y = ix[..., None] + taps, iy[..., None] + taps  # (..., 4)
-        weight_x, weight_y = _kernel(x[..., None] - near_x), _kernel(y[..., None] - near_y)
-        values = self._grid[near_y[..., :, None] % ny, near_x[..., None, :] + _TAPS]  # (..., 4, 4)
-        z = np.einsum("...yx,...y,...x->...", values, weight_y, weight_x)
+        column, weight_x = _taps(np.minimum(half[..., 0] * nx, F_MAX * nx - 1))  # (..., 4)
+        row, weight_y = _taps(half[..., 1] * ny)
+        where = (row % ny * self._grid.shape[1])[..., :, None] + (column + _TAPS)[..., None, :]  # (..., 4, 4)
+        weights = weight_y[..., :, None] * weight_x[..., None, :]
+        z = np.einsum("...yx,...yx->...", self._grid.ravel()[where], weights).astype(np.complex128)
         return np.where(flip, np.conj(z), z), self.noise(half)
 
     def prominence(self, frequency: Doubles) -> Doubles:
@@ -93,9 +92,20 @@ def _even(n: int) -> int:
     return n
 
 
-def _kernel(u: Doubles) -> Doubles:
-    inside = np.clip(1 - (2 * u / _TAPS) ** 2, 0, None)
-    return np.asarray(np.i0(_BETA * np.sqrt(inside)) / np.i0(_BETA), dtype=np.float64)
+def _taps(position: Doubles) -> tuple[npt.NDArray[np.int64], Floats]:
+    """The four bins about each fractional one, `(..., 4)`, and their weights."""
+    first = np.floor(position).astype(np.int64)
+    step = np.rint((position - first) * _STEPS).astype(np.int64)
+    return first[..., None] + np.arange(1 - _TAPS // 2, 1 + _TAPS // 2), _kernel()[step]
+
+
+@cache
+def _kernel() -> Floats:
+    """Weights of the four taps at fractions of a bin, `(_STEPS + 1, 4)`."""
+    fraction = np.arange(_STEPS + 1) / _STEPS
+    distance = fraction[:, None] - np.arange(1 - _TAPS // 2, 1 + _TAPS // 2)
+    inside = np.clip(1 - (2 * distance / _TAPS) ** 2, 0, None)
+    return np.asarray(np.i0(_BETA * np.sqrt(inside)) / np.i0(_BETA), dtype=np.float32)
 
 
 def _deapodise(n: int, size: int) -> Floats:

@@ -17,15 +17,18 @@ budget, which sums to 1 however many follow. So
 
 and the sum over everything that can be decoded from a file is a valid p-value for the file. No list size
 enters: all code words are counted already. Choosing the position needs no factor either, as it uses none of
-the signs, and neither does stopping at the first decode that passes.
+the signs, and neither does stopping at the first decode that passes. A decode that is given up because no
+code word can pass takes its rank all the same.
 """
+
+import math
 
 import numpy as np
 import numpy.typing as npt
 
 from sorakit.watermark.payload import ID_BITS, PAYLOAD_BITS, VERSION, split
 
-__all__ = ["MAX_LOG10_P", "log10_bound", "log10_chernoff"]
+__all__ = ["MAX_LOG10_P", "log10_bound", "log10_chernoff", "within_reach"]
 
 MAX_LOG10_P = -9.0
 """A decode counts as found only below this bound."""
@@ -45,15 +48,33 @@ def log10_bound(agreement: Doubles, *, rank: int, payload: int) -> float:
     0.0
     """
     bits = ID_BITS if split(payload)[0] == VERSION else PAYLOAD_BITS
-    union = (bits + 1) * np.log10(2) + np.log10(rank * (rank + 1))
-    return min(0.0, log10_chernoff(agreement) + float(union))
+    return min(0.0, log10_chernoff(agreement) + _union(bits, rank))
+
+
+def within_reach(weights: Doubles, fit: float, *, rank: int) -> bool:
+    """Whether a code word that fits by `fit` = Σ c s sgn(y) w could pass the gate at this rank.
+
+    The likeliest code word's fit bounds that of every other: if it is out of reach, so are all.
+
+    >>> within_reach(np.ones(404), 404.0, rank=1), within_reach(np.ones(404), 100.0, rank=1)
+    (True, False)
+    """
+    return _log10_tail(np.abs(weights), fit) + _union(ID_BITS, rank) <= MAX_LOG10_P
 
 
 def log10_chernoff(agreement: Doubles) -> float:
     """log10 of the bound for one code word at one hypothesis fixed beforehand; never above 0."""
-    weights = np.abs(agreement)
+    return _log10_tail(np.abs(agreement), float(np.sum(agreement)))
+
+
+def _union(bits: int, rank: int) -> float:
+    """log10 of what the bound of one code word is multiplied by: all words of so many bits, and the rank."""
+    return (bits + 1) * math.log10(2) + math.log10(rank * (rank + 1))
+
+
+def _log10_tail(weights: Doubles, total: float) -> float:
+    """log10 of the bound on a sum of at least `total` of `weights` with fair signs."""
     energy = float(np.sum(weights**2))
-    total = float(np.sum(agreement))
     if not np.isfinite(energy) or energy <= 0 or total <= 0:
         return 0.0
     # Any λ > 0 is valid; total / energy is Hoeffding's choice, and the best lies there or above.

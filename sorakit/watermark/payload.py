@@ -9,7 +9,7 @@ Viterbi by the tree-trellis algorithm: Seshadri and Sundberg 1994, Soong and Hua
 import heapq
 import secrets
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import NamedTuple
 
@@ -67,16 +67,21 @@ def encode(payload: int) -> npt.NDArray[np.int8]:
     return np.array(signs, dtype=np.int8)
 
 
-def decode(soft: Floats, *, list_size: int = 1) -> int | None:
+def decode(
+    soft: Floats, *, list_size: int = 1, hopeful: Callable[[float], bool] = lambda _: True
+) -> int | None:
     """The payload of the likeliest code word whose CRC holds among the `list_size` likeliest paths, or None.
 
-    `soft`: `(384,)`, positive for +1, in units proportional to log-likelihood ratios.
+    `soft`: `(384,)`, positive for +1, in units proportional to log-likelihood ratios. `hopeful` is asked once
+    whether the likeliest path's fit, Σ soft · signs, is worth looking for words at all; none fits better.
     """
     if soft.shape != (CODED_BITS,):
         raise UsageError(
             f"`soft` must have shape ({CODED_BITS},), got {soft.shape}; sum carriers a bit first"
         )
     survivors = _forward(np.asarray(soft, dtype=np.float32))
+    if not hopeful(survivors.fit):
+        return None
     for word in _words(survivors, list_size):
         payload = word >> _CRC_BITS
         if _crc(payload) == word & ((1 << _CRC_BITS) - 1):
@@ -108,7 +113,7 @@ def _branches() -> Floats:
 
 
 class _Survivors(NamedTuple):
-    """What the forward pass leaves: `upper` and `loss`, each `(96, 256)`.
+    """What the forward pass leaves: `upper` and `loss`, each `(96, 256)`, and the best path's `fit`.
 
     `upper[t, s]`: whether the best way into state s at step t comes from the upper predecessor.
     `loss[t, s]`: by how much the other way is worse.
@@ -116,6 +121,7 @@ class _Survivors(NamedTuple):
 
     upper: npt.NDArray[np.bool_]
     loss: Floats
+    fit: float
 
 
 def _forward(soft: Floats) -> _Survivors:
@@ -130,7 +136,7 @@ def _forward(soft: Floats) -> _Survivors:
         np.greater(ways[1], ways[0], out=upper[t])
         np.abs(ways[1] - ways[0], out=loss[t])
         metric = ways.max(axis=0)
-    return _Survivors(upper, loss)
+    return _Survivors(upper, loss, float(metric[0]))
 
 
 def _words(survivors: _Survivors, limit: int) -> Iterator[int]:

@@ -44,15 +44,12 @@ class Reader:
         self._rank = itertools.count(1)
 
     def run(self, *, thorough: bool) -> Decode | None:
-        """The first decode that passes the gate, else the best one, else None."""
-        best: Decode | None = None
+        """The first decode that passes the gate, else None."""
         for looks in self._ladder(thorough):
             found = self._read(looks)
-            if found is not None and (best is None or found.log10_p < best.log10_p):
-                best = found
-            if best is not None and best.log10_p <= MAX_LOG10_P:
-                break
-        return best
+            if found is not None and found.log10_p <= MAX_LOG10_P:
+                return found
+        return None
 
     def segments(self, whole: Decode) -> list[dict[str, Any]]:
         """Stretches of time, in order: `{start_ms, end_ms, state, payload, log10_p}`.
@@ -98,7 +95,7 @@ class Reader:
             yield self._piecewise(place)
 
     def _untouched(self, picture: Spectrum) -> Place:
-        return near(picture, self._lattice, DIHEDRAL[0], self._average.centre)
+        return near(picture, self._lattice, DIHEDRAL[:1], self._average.centre)[0]
 
     def _upright(self, picture: Spectrum) -> list[Place]:
         return sorted(sync(picture, self._lattice, DIHEDRAL), key=lambda place: -place.score)
@@ -114,7 +111,7 @@ class Reader:
                 part = Spectrum(mean[y : y + part_h, x : x + part_w])
                 moved = np.array([x + (part_w - w) / 2, y + (part_h - h) / 2]) * (CANONICAL / min(h, w))
                 shift = place.shift + np.linalg.inv(place.matrix) @ moved
-                start = near(part, self._lattice, place.matrix, shift % TILE)
+                start = near(part, self._lattice, place.matrix[None], shift % TILE)[0]
                 looks.append((part, refine(part, self._lattice, start, max(part.shape) * 2.0)))
         return sorted(looks, key=lambda look: -look[1].score)
 
@@ -154,7 +151,7 @@ class Reader:
 
     def _other(self, part: Spectrum, whole: Decode) -> Decode | None:
         """Another payload that one stretch carries, above the gate."""
-        moved = near(part, self._lattice, whole.place.matrix, whole.place.shift)
+        moved = near(part, self._lattice, whole.place.matrix[None], whole.place.shift)[0]
         for place in (moved, self._upright(part)[0]):
             found = self._read([(part, place)])
             if found is not None and found.log10_p <= MAX_LOG10_P and found.payload != whole.payload:

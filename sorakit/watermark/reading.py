@@ -9,6 +9,7 @@ anyone can write a public mark over another.
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,34 +17,39 @@ from sorakit.types import Luma, WatermarkEvidence
 from sorakit.video.read import read_luma
 from sorakit.watermark.base import PUBLIC_KEY
 from sorakit.watermark.gate import MAX_LOG10_P
-from sorakit.watermark.video import FRAMES_WANTED, VideoWatermark, gather
+from sorakit.watermark.video import FRAMES_WANTED, Averages, VideoWatermark, gather
 
 __all__ = ["read_file", "read_marks", "reads_under"]
 
 PUBLIC, SECRET = "public", "secret"
 _LONG = 10.0
-"""Seconds from which decoding all frames costs more than a first look at a few."""
-_FIRST_LOOK, _SECOND_LOOK = 12, 64
-_READINGS = 2  # of one file at most: a chance match has that many tries
+"""Seconds from which decoding all frames costs more than choosing some."""
+_FIRST_LOOK, _MOST = 12, 64
+_READINGS = 3  # of one file at most: a chance match has that many tries
 
 
 def read_file(path: Path, duration: float, secret: Sequence[dict[str, str]] = ()) -> WatermarkEvidence:
-    """The marks in a video file: from a few frames if it is long and they all agree, else from more.
+    """The marks in a video file, `duration` seconds long, as `probe` told.
 
-    `duration`: seconds, as `probe` told.
+    Of a long file 64 frames are read, or fewer: once the mark shows in the first twelve, where it was put,
+    only a frame now and then, to see that the rest carries it too; if it does not, all of them after all.
 
     Raises as `read_luma` does.
 
     >>> read_file(Path("clip.mp4"), 3.0).payload  # doctest: +SKIP
     '1f00000000000001'
     """
-    if duration > _LONG:
-        first = read_marks(read_luma(path, max_frames=_FIRST_LOOK), secret, thorough=False)
-        agreed = all(segment["state"] == "marked" for segment in first.segments)
-        if first.found and agreed and (SECRET in first.keys or not secret):
-            return first
-    wanted = _SECOND_LOOK if duration > _LONG else FRAMES_WANTED
-    return read_marks(read_luma(path, max_frames=wanted), secret)
+    if duration <= _LONG:
+        return read_marks(read_luma(path, max_frames=FRAMES_WANTED), secret)
+    seen = False
+    frames = read_luma(path, max_frames=_MOST, apart=lambda: duration / _FIRST_LOOK if seen else 0.0)
+    gathered = gather(islice(frames, _FIRST_LOOK), _keys(secret))
+    first = _read(gathered, secret, thorough=False)
+    seen = first.found and (SECRET in first.keys or not secret)
+    whole = _read(gather(frames, _keys(secret), gathered), secret, thorough=not seen)
+    if seen and not (whole.found and all(segment["state"] == "marked" for segment in whole.segments)):
+        return read_marks(read_luma(path, max_frames=_MOST), secret)
+    return whole
 
 
 def read_marks(
@@ -60,17 +66,22 @@ def read_marks(
     >>> read_marks([]).keys
     []
     """
-    hidden = {item["id"]: bytes.fromhex(item["key"]) for item in secret}
-    gathered = gather(frames, (PUBLIC_KEY, *hidden.values()))
+    return _read(gather(frames, _keys(secret)), secret, thorough=thorough)
 
+
+def _keys(secret: Sequence[dict[str, str]]) -> list[bytes]:
+    return [PUBLIC_KEY, *(bytes.fromhex(item["key"]) for item in secret)]
+
+
+def _read(gathered: Averages, secret: Sequence[dict[str, str]], *, thorough: bool) -> WatermarkEvidence:
     def read(key: bytes) -> WatermarkEvidence:
         found = VideoWatermark().read(gathered, key=key, thorough=thorough)
         return _within(found, _READINGS * (1 + len(secret)))
 
     shown = read(PUBLIC_KEY)
-    for key_id, key in hidden.items():
-        if (found := read(key)).found:
-            return _both(shown, found, key_id)
+    for item in secret:
+        if (found := read(bytes.fromhex(item["key"]))).found:
+            return _both(shown, found, item["id"])
     return replace(shown, keys=[PUBLIC] if shown.found else [])
 
 

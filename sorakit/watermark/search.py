@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from sorakit.watermark.detect import DIHEDRAL, Place, frequencies, sync
+from sorakit.watermark.detect import DIHEDRAL, Place, frequencies, near, sync
 from sorakit.watermark.fourier import Spectrum
 from sorakit.watermark.pattern import CANONICAL, K_MAX, TILE, Carriers
 
@@ -99,7 +99,7 @@ def refine(spectrum: Spectrum, carriers: Carriers, place: Place, extent: float) 
     step = 0.5 * TILE * float(np.sqrt(abs(np.linalg.det(place.matrix)))) / (K_MAX * extent)
     for _ in range(14):
         tried = (np.eye(2) + step * moves) @ place.matrix
-        best = max(sync(spectrum, carriers, tried), key=lambda p: p.score)
+        best = max(near(spectrum, carriers, tried, place.shift), key=lambda p: p.score)
         if best.score > place.score + 0.01:
             place = best
         else:

@@ -14,7 +14,6 @@ from sorakit.types import FrameGeometry, Luma, LumaFilter, WatermarkEvidence
 from sorakit.watermark.base import PUBLIC_KEY
 from sorakit.watermark.detect import Average, Place
 from sorakit.watermark.embed import LumaEmbedder
-from sorakit.watermark.gate import MAX_LOG10_P
 from sorakit.watermark.pattern import carriers, zoom_of
 from sorakit.watermark.payload import PAYLOAD_BITS
 from sorakit.watermark.reader import Reader
@@ -50,11 +49,13 @@ class VideoWatermark:
         *,
         keys: Sequence[bytes] = (PUBLIC_KEY,),
         psnr: float = 45.0,
+        frames: int | None = None,
     ) -> LumaFilter:
         """A filter that marks the stored luma planes of one video, in display order, at `psnr` dB or better.
 
         With several keys (a public and a secret one) each one's reader finds the payload; their patterns
-        share the energy, so each is weaker by the root of their number.
+        share the energy, so each is weaker by the root of their number. `frames`: how many will come; known,
+        a short video keeps its PSNR too.
 
         Raises `UnsupportedError` for a display side under `MIN_SHORT_SIDE` px or a depth other than 8 and 10,
         `UsageError` for a payload over 64 bits, no key, an empty one or one given twice.
@@ -68,7 +69,7 @@ class VideoWatermark:
             raise UnsupportedError(
                 f"`bit_depth` must be 8 or 10, got {geometry.bit_depth}; convert the video first"
             )
-        return LumaEmbedder(keys, payload, geometry, psnr)
+        return LumaEmbedder(keys, payload, geometry, psnr, frames)
 
     def detect(
         self, frames: Iterable[tuple[float, Luma]], *, key: bytes = PUBLIC_KEY, thorough: bool = True
@@ -89,7 +90,7 @@ class VideoWatermark:
             return WatermarkEvidence(algorithm=self.name)
         reader = Reader(carriers(key), average)
         best = reader.run(thorough=thorough)
-        if best is None or best.log10_p > MAX_LOG10_P:
+        if best is None:
             return WatermarkEvidence(algorithm=self.name)
         return WatermarkEvidence(
             found=True,
@@ -101,14 +102,19 @@ class VideoWatermark:
         )
 
 
-def gather(frames: Iterable[tuple[float, Luma]], keys: Sequence[bytes]) -> Averages:
+def gather(
+    frames: Iterable[tuple[float, Luma]], keys: Sequence[bytes], begun: Averages | None = None
+) -> Averages:
     """At most `FRAMES_WANTED` of (seconds, luma), whitened once for all keys whose patterns are of one size.
+
+    `begun`: what was gathered of earlier frames for the same keys, to which these are added.
 
     >>> [average.count for average in gather([], (PUBLIC_KEY,)).values()]
     [0]
     """
-    gathered = {zoom: Average(zoom) for zoom in map(zoom_of, keys)}
-    for seconds, frame in islice(frames, FRAMES_WANTED):
+    gathered = begun or {zoom: Average(zoom) for zoom in map(zoom_of, keys)}
+    taken = max((average.count for average in gathered.values()), default=0)
+    for seconds, frame in islice(frames, FRAMES_WANTED - taken):
         _require(frame)
         for average in gathered.values():
             average.add(seconds, frame)

@@ -1,3 +1,4 @@
+import itertools
 import time
 from fractions import Fraction
 
@@ -173,3 +174,45 @@ def test_a_long_file_with_one_key_frame_is_followed_as_far_as_the_budget_goes(tm
     assert len(times) == 5
     assert max(times) > 4
     assert time.process_time() - started < 5
+
+
+@pytest.fixture(scope="module", params=["mp4", "mkv", "ts"])
+def grouped(request, tmp_path_factory, clip_factory):
+    """40 s of 640×360 with a key frame every 4 s and pictures that are shown later than decoded."""
+    path = tmp_path_factory.mktemp("groups") / f"a.{request.param}"
+    with av.open(str(path), "w") as container:
+        options = {"preset": "veryfast", "g": "100", "keyint_min": "100", "sc_threshold": "0", "bf": "3"}
+        video = container.add_stream("libx264", rate=25, options=options)
+        video.width, video.height, video.pix_fmt = 640, 360, "yuv420p"
+        frames = [
+            av.VideoFrame.from_ndarray(f, format="rgb24").reformat(format="yuv420p")
+            for f in clip_factory(1.0, (640, 360), 25).frames
+        ]
+        for i in range(40 * 25):
+            frame = frames[i % len(frames)]
+            frame.pts = i
+            container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+    return path
+
+
+@pytest.mark.parametrize("count", [10, 64, 100])
+def test_every_group_of_a_long_file_is_seen_from_its_key_frame_on(grouped, count):
+    times = [t for t, _ in read_luma(grouped, max_frames=count)]
+    assert times == sorted(set(times))
+    if grouped.suffix == ".ts":  # seeking lands near, not at, what was asked for
+        assert count * 0.85 <= len(times) <= count
+        assert {int(t) // 4 for t in times} >= set(range(1, 10))
+    else:
+        assert len(times) == count
+        assert set(range(0, 40, 4)) <= {round(t, 2) for t in times}
+
+
+def test_whoever_has_seen_enough_gets_a_frame_now_and_then(grouped):
+    times = []
+    for t, _ in read_luma(grouped, max_frames=64, apart=lambda: 8.0 if len(times) >= 12 else 0.0):
+        times.append(t)
+    assert len(times) <= 18
+    assert times[-1] > 30
+    if grouped.suffix != ".ts":
+        assert min(b - a for a, b in itertools.pairwise(times[-4:])) >= 7.9

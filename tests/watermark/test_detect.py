@@ -6,7 +6,7 @@ import numpy.typing as npt
 import pytest
 
 from sorakit.types import FrameGeometry
-from sorakit.watermark.detect import WORKING, Place, _whiten, read, sync
+from sorakit.watermark.detect import DIHEDRAL, WORKING, Place, _whiten, _working, near, read, sync
 from sorakit.watermark.fourier import Spectrum
 from sorakit.watermark.pattern import carriers, render, spectrum
 
@@ -65,3 +65,25 @@ def test_the_synchronisation_score_is_in_standard_deviations() -> None:
     scores = [sync(Spectrum(_noise(seed)), lattice, np.eye(2)[None])[0].score for seed in range(8)]
     assert 2.0 < float(np.mean(scores)) < 5.5  # the highest of some thousand shifts of pure noise
     assert isinstance(sync(Spectrum(_noise(9)), lattice, np.eye(2)[None])[0], Place)
+
+
+def test_a_shift_that_is_nearly_known_leads_to_the_best_one(pattern: Floats) -> None:
+    picture, lattice = Spectrum(pattern + _noise(4)), carriers(KEY)
+    for best in sync(picture, lattice, DIHEDRAL[:1]):
+        found = near(picture, lattice, DIHEDRAL[:1], best.shift + np.array([1.5, -1.5]))[0]
+        np.testing.assert_allclose(found.shift, best.shift, atol=0.3)
+        assert found.score == pytest.approx(best.score, rel=0.02)
+
+
+@pytest.mark.parametrize("size", [(1080, 1920), (1440, 1080), (720, 1280), (2160, 3840), (241, 300)])
+def test_frames_of_every_size_come_down_to_the_same_picture(size: tuple[int, int]) -> None:
+    """Smooth waves: what stands in a frame does not depend on how it was made smaller."""
+    h, w = size
+    y, x = (np.arange(n, dtype=np.float32) + 0.5 for n in size)
+    waves = np.sin(2 * np.pi * 9 * y[:, None] / h) * np.cos(2 * np.pi * 7 * x / w)
+    small = _working(np.asarray(np.rint(128 + 90 * waves), np.uint8), None)
+    assert min(small.shape) == WORKING
+    y, x = (np.arange(n, dtype=np.float32) + 0.5 for n in small.shape)
+    rows, columns = small.shape
+    want = 128 + 90 * np.sin(2 * np.pi * 9 * y[:, None] / rows) * np.cos(2 * np.pi * 7 * x / columns)
+    assert np.abs(small - want).max() < 1.5

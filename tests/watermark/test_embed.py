@@ -26,6 +26,22 @@ def test_psnr_is_at_least_the_target_and_near_it_on_texture(textured: Callable, 
     assert target - 0.15 <= got < target + 1.5
 
 
+@pytest.mark.parametrize("count", [1, 2, 6, 12, 24])
+def test_a_short_clip_whose_length_is_known_keeps_its_psnr(textured: Callable, count: int) -> None:
+    frames = textured(n=count)
+    filt = MARK.embedder(FrameGeometry(480, 270), PAYLOAD, psnr=42, frames=count)
+    marked = [filt(f) for f in frames]
+    assert _psnr(frames, marked) >= 41.98
+    if count >= 12:  # and the first frame still gets more
+        assert _psnr(frames[:1], marked[:1]) < _psnr(frames[-1:], marked[-1:]) - 1.5
+
+
+def test_a_cut_near_the_end_is_not_overspent_on(textured: Callable) -> None:
+    frames = textured(n=24) + textured(n=4, seed=3)
+    filt = MARK.embedder(FrameGeometry(480, 270), PAYLOAD, psnr=42, frames=len(frames))
+    assert _psnr(frames, [filt(f) for f in frames]) >= 41.98
+
+
 def test_structural_similarity_is_kept_in_flat_pictures() -> None:
     rng = np.random.default_rng(0)
     frames = [np.clip(rng.normal(120, 0.7, (270, 480)), 0, 255).astype(np.uint8) for _ in range(30)]

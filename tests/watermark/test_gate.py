@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from sorakit.watermark.gate import log10_bound, log10_chernoff
+from sorakit.watermark.gate import MAX_LOG10_P, log10_bound, log10_chernoff, within_reach
 from sorakit.watermark.payload import ID_BITS, VERSION
 
 KNOWN = VERSION << ID_BITS
@@ -53,3 +53,20 @@ def test_the_budget_of_all_code_words_and_ranks_is_one() -> None:
     words = 2.0**60 * taken(1, KNOWN) + 15 * 2.0**60 * taken(1, 0)
     assert words <= 0.5  # rank 1 has half of everything
     assert sum(taken(i, 0) for i in range(1, 2000)) <= 2 * taken(1, 0)
+
+
+@given(arrays(np.float64, 404, elements=st.floats(-5, 5)), st.integers(1, 40), st.floats(0, 500))
+def test_what_passes_the_gate_was_within_reach_of_the_best_fit(
+    agreement: np.ndarray, rank: int, better: float
+) -> None:
+    """Giving up a decode early must never cost one that would have passed."""
+    agreement = np.abs(agreement) * np.where(np.arange(404) % 8, 1, -1)
+    if log10_bound(agreement, rank=rank, payload=KNOWN) <= MAX_LOG10_P:
+        assert within_reach(agreement, float(agreement.sum()) + better, rank=rank)
+
+
+def test_noise_is_out_of_reach() -> None:
+    rng = np.random.default_rng(0)
+    weights = rng.exponential(size=404)
+    assert not within_reach(weights, 6 * float(np.sqrt(np.sum(weights**2))), rank=1)
+    assert within_reach(weights, 14 * float(np.sqrt(np.sum(weights**2))), rank=1)

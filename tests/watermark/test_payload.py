@@ -58,6 +58,23 @@ def test_noise_decodes_to_nothing() -> None:
     assert all(decode(row, list_size=256) is None for row in soft)
 
 
+def test_the_fit_that_is_asked_about_is_the_best_of_all_words() -> None:
+    rng = np.random.default_rng(3)
+    payload = int(rng.integers(2**63))
+    soft = _noisy(payload, 320, rng)
+    asked: list[float] = []
+
+    def hopeful(fit: float) -> bool:
+        asked.append(fit)
+        return fit > 1e9
+
+    assert decode(soft) == payload
+    assert decode(soft, list_size=256, hopeful=hopeful) is None
+    fits = [float(soft @ encode(int(p))) for p in (payload, *rng.integers(2**63, size=20))]
+    assert asked == [pytest.approx(fits[0], rel=1e-4)]
+    assert max(fits) == fits[0]
+
+
 @pytest.mark.parametrize("payload", [-1, 2**64])
 def test_a_payload_that_does_not_fit_is_refused(payload: int) -> None:
     with pytest.raises(UsageError, match="64 bits"):

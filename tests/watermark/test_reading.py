@@ -1,14 +1,16 @@
 """Which key reads what, and which payload counts when they differ."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
 from sorakit.types import FrameGeometry, Luma
 from sorakit.watermark.base import PUBLIC_KEY
 from sorakit.watermark.gate import MAX_LOG10_P
-from sorakit.watermark.reading import read_marks, reads_under
+from sorakit.watermark.reading import read_file, read_marks, reads_under
 from sorakit.watermark.video import VideoWatermark
 
 SECRET, OTHER = b"s" * 32, b"o" * 32
@@ -75,3 +77,32 @@ def test_an_unmarked_video_reads_under_no_key() -> None:
     found = read_marks(timed(scene()), asked(SECRET, OTHER))
     assert not found.found
     assert (found.keys, found.payload, found.key_id) == ([], None, None)
+
+
+def written(path: Path, planes: list[Luma], rate: int = 10) -> Path:
+    """An H.264 file of gray pictures."""
+    h, w = planes[0].shape
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=rate, options={"crf": "20", "preset": "veryfast"})
+        video.width, video.height, video.pix_fmt = w, h, "gray"
+        for index, plane in enumerate(planes):
+            frame = av.VideoFrame.from_ndarray(plane, format="gray")
+            frame.pts = index
+            container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+    return path
+
+
+def test_a_long_file_is_read_in_one_pass_and_its_end_is_looked_at(textured: Callable, tmp_path: Path) -> None:
+    plain = textured(n=120)
+    whole = marked(plain, A, (PUBLIC_KEY,))
+    found = read_file(written(tmp_path / "whole.mp4", whole), 12.0)
+    assert (found.payload, found.keys) == (f"{A:016x}", ["public"])
+    assert {s["state"] for s in found.segments} == {"marked"}
+    spliced = read_file(written(tmp_path / "spliced.mp4", whole[:80] + textured(n=40, seed=5)), 12.0)
+    assert spliced.payload == f"{A:016x}"
+    assert spliced.segments[-1]["state"] == "unmarked"
+    assert spliced.segments[-1]["start_ms"] == pytest.approx(8000, abs=1500)
+    late = read_file(written(tmp_path / "late.mp4", textured(n=40, seed=5) + whole[:80]), 12.0)
+    assert late.payload == f"{A:016x}"
+    assert not read_file(written(tmp_path / "plain.mp4", plain), 12.0).found
