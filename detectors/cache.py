@@ -1,7 +1,7 @@
 """Features of labelled clips, computed once: one small file a clip and variant.
 
 In: items and variants. Out: a table `(n, variants, d)`, with NaN rows for clips that cannot be read. Files
-are named by the clip's hash, the variant and the version of the features, written whole or not at all.
+are named by the clip's hash, the variant and the version of the features; a guarded child writes them.
 """
 
 import zipfile
@@ -12,10 +12,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from detectors.clip import unpack
 from detectors.dataset import Item
-from detectors.describe import VERSION, describe, names
-from detectors.variants import make_variant
+from detectors.describe import VERSION, names
+from detectors.reading import Bounds, Job, read_clips
 from sorakit.errors import InputError
 
 __all__ = ["Table", "gather", "path_of"]
@@ -45,26 +44,36 @@ class Table:
 
 
 def gather(
-    items: Sequence[Item], variants: Sequence[str], cache: Path, report: Report | None = None
+    items: Sequence[Item],
+    variants: Sequence[str],
+    cache: Path,
+    report: Report | None = None,
+    bounds: Bounds | None = None,
 ) -> Table:
-    """Features of all items in all variants, from the cache or computed; unreadable clips are left out.
+    """Features of all items in all variants, from the cache or computed in a guarded child.
 
+    Clips that cannot be read, or that end their reader, are left out and named. `bounds`: what one may cost.
     Raises `InputError` when not one clip can be read.
     """
     cache.mkdir(parents=True, exist_ok=True)
-    width = len(names())
-    values = np.full((len(items), len(variants), width), np.nan, np.float32)
-    failed: dict[str, str] = {}
-    steps = len(items) * len(variants)
+    values = np.full((len(items), len(variants), len(names())), np.nan, np.float32)
+    jobs: list[Job] = []
     for i, item in enumerate(items):
-        for j, variant in enumerate(variants):
-            if report is not None:
-                report(f"features of {item.path.name}", (i * len(variants) + j) / steps)
-            try:
-                values[i, j] = _one(item, variant, cache, width)
-            except InputError as error:
-                failed[str(item.path)] = str(error)
-                break
+        files = [path_of(cache, item.sha256, v).absolute() for v in variants]
+        lacks = [j for j, file in enumerate(files) if not _load(file, values[i, j])]
+        if lacks:
+            jobs.append(Job(str(item.path), item.sha256, {variants[j]: str(files[j]) for j in lacks}))
+
+    def tell(i: int) -> None:
+        if report is not None:
+            report(f"features of {Path(jobs[i].path).name}", i / len(jobs))
+
+    failed = read_clips(jobs, bounds or Bounds(), tell)
+    files_of = {job.path: job.files for job in jobs}
+    for i, item in enumerate(items):
+        for variant, file in files_of.get(str(item.path), {}).items():
+            if str(item.path) not in failed:
+                _load(Path(file), values[i, variants.index(variant)])
     whole = np.array([bool(np.isfinite(row).all()) for row in values])
     if not whole.any():
         raise InputError(f"none of {len(items)} clips can be read: {next(iter(failed.values()), 'no clips')}")
@@ -77,17 +86,14 @@ def path_of(cache: Path, sha256: str, variant: str) -> Path:
     return cache / f"{sha256[:32]}.{variant}.v{VERSION}.npz"
 
 
-def _one(item: Item, variant: str, cache: Path, width: int) -> npt.NDArray[np.float32]:
-    path = path_of(cache, item.sha256, variant)
+def _load(path: Path, row: npt.NDArray[np.float32]) -> bool:
+    """Fill `row` `(d,)` from a file; False where it is missing, damaged or of another width."""
     try:
         with np.load(path) as file:
-            known: npt.NDArray[np.float32] = file["values"]
-        if known.shape == (width,):
-            return known
+            values = file["values"]
     except (OSError, ValueError, KeyError, zipfile.BadZipFile):
-        pass  # not there, or damaged: made again
-    values = describe(unpack(make_variant(item.path, item.sha256, variant))).values
-    part = path.with_name(f".{path.stem}.part.npz")
-    np.savez(part, values=values)
-    part.replace(path)
-    return values
+        return False
+    if values.shape != row.shape:
+        return False
+    row[:] = values
+    return True

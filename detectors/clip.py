@@ -5,15 +5,22 @@ H.264 round trip at CRF 23. Frame rate, size, bit rate, GOP and container never 
 gathered from pages they tell the classes apart better than any picture does, and are no property of either.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import numpy.typing as npt
+from av.container import InputContainer
+from av.video.reformatter import VideoReformatter
+from av.video.stream import VideoStream
 
 from sorakit.errors import NotAVideoError
 from sorakit.types import Rgb
+from sorakit.video._every import decode_every
 from sorakit.video._open import decode, open_video
 from sorakit.video.convert import frame_to_rgb, orient, resize
 from sorakit.video.probe import geometry_of
@@ -83,24 +90,27 @@ def read_squares(path: str | Path, *, at: float = 0.0, step: int = 0, frames: in
             container.seek(zero + int(at / base), stream=stream, backward=True)
         taken: list[Rgb] = []
         seconds: list[float] = []
-        count = skipped = 0
-        for frame in decode(container, stream):
-            now = (frame.pts - zero) * base if frame.pts is not None else count / rate
-            if at > 0 and now < at - 0.5 / rate and skipped < _MAX_SKIPPED:
-                skipped += 1
-                continue
-            if count % stride == 0:
-                scale = min(1.0, _SHORT / min(frame.width, frame.height))
-                size = (max(2, round(frame.width * scale)), max(2, round(frame.height * scale)))
-                picture = orient(frame_to_rgb(frame, size), geometry_of(stream, frame))
-                taken.append(_centre(picture))
-                seconds.append(now)
-            count += 1
-            if len(taken) == frames:
-                break
+        by = VideoReformatter()
+        since = None if at <= 0 else zero + (at - 0.5 / rate) / base
+        for frame in _window(container, stream, since, stride, frames):
+            scale = min(1.0, _SHORT / min(frame.width, frame.height))
+            size = (max(2, round(frame.width * scale)), max(2, round(frame.height * scale)))
+            taken.append(_centre(orient(frame_to_rgb(frame, size, by=by), geometry_of(stream, frame))))
+            seconds.append(len(seconds) * stride / rate if frame.pts is None else (frame.pts - zero) * base)
     if not taken:
         raise NotAVideoError(f"{Path(path).name} has no picture that can be decoded; it is damaged or empty")
     return Squares(tuple(taken), max(0.0, seconds[0]), max(0.0, seconds[-1] + stride / rate), length, stride)
+
+
+def _window(
+    container: InputContainer, stream: VideoStream, since: float | None, stride: int, frames: int
+) -> Iterator[av.VideoFrame]:
+    """Every `stride`-th frame, from the start or from the time `since` on, in the stream's ticks."""
+    if since is None:
+        return decode_every(container, stream, stride, frames)
+    met = enumerate(decode(container, stream))
+    found = (f for i, f in met if f.pts is None or f.pts >= since or i >= _MAX_SKIPPED)
+    return islice(found, 0, (frames - 1) * stride + 1, stride)
 
 
 def _centre(picture: Rgb) -> Rgb:

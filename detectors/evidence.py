@@ -56,7 +56,14 @@ class Judge:
 
     def score(self, described: Description) -> float:
         """The fused score of one window."""
-        return float(self._b["fusion"].decision_function(described.values[None].astype(np.float64))[0])
+        fusion = self._b["fusion"]
+        return float(self._scaled(described.values) @ fusion.coef_ + fusion.intercept_)
+
+    def _scaled(self, values: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+        """Clipped deviations `(d,)`, as `BlockFusion` has them, without scikit-learn's checks of each row."""
+        scaler = self._b["fusion"].scaler_
+        scaled: npt.NDArray[np.float64] = (values.astype(np.float64) - scaler.mean_) / scaler.scale_
+        return scaled.clip(-scaler.clip, scaler.clip)
 
     def band(self, score: float) -> str:
         """`likely_ai`, `uncertain`, or the lowest band, `abstain`."""
@@ -89,10 +96,8 @@ class Judge:
             out.append("the picture hardly moves, and the detector judges moving pictures")
         if values[self._tones] < _FEW_TONES:
             out.append("few tones, as in drawings and screen recordings, which the detector was not made for")
-        scaled = np.abs(self._b["fusion"].scaler_.transform(values[None].astype(np.float64)))[
-            0, : BLOCKS["hand"][1]
-        ]
-        if int((scaled > _FAR).sum()) > self._b["far_limit"]:
+        scaled = self._scaled(values)[: BLOCKS["hand"][1]]
+        if int((np.abs(scaled) > _FAR).sum()) > self._b["far_limit"]:
             out.append("the clip is unlike any that the detector was fitted on")
         return out
 
@@ -143,9 +148,7 @@ class Judge:
         return "the score is low; that is no evidence of a real recording"
 
     def _spoke(self, values: npt.NDArray[np.floating]) -> list[dict[str, Any]]:
-        parts = (
-            self._b["fusion"].contributions(values[None].astype(np.float64))[0] * self._b["platt"].slope_[0]
-        )
+        parts = self._scaled(values) * self._b["fusion"].coef_ * self._b["platt"].slope_[0]
         weights = {f: float(parts[mask].sum()) for f, mask in self._families.items()}
         order = sorted(weights, key=lambda f: -abs(weights[f]))
         return [
@@ -155,7 +158,7 @@ class Judge:
 
     def _nearest(self, values: npt.NDArray[np.floating]) -> list[dict[str, Any]]:
         """Training generators by the cosine to their mean clip; a hint, right at the stated rate."""
-        z = self._b["fusion"].scaler_.transform(values[None].astype(np.float64))[0]
+        z = self._scaled(values)
         c = self._b["centroids"].astype(np.float64)
         near = c @ z / (np.linalg.norm(c, axis=1) * np.linalg.norm(z) + 1e-9)
         share = np.exp((near - near.max()) * 20)

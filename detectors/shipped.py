@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 
 from detectors.clip import FRAMES, SIDE, Canonical, Squares, pack, read_squares, unpack
-from detectors.describe import VERSION, describe
+from detectors.describe import VERSION, describe, reencoded
 from detectors.evidence import Judge, Window
 from detectors.store import load_model
 from sorakit.errors import ModelError, NotAVideoError, UsageError
@@ -93,6 +93,8 @@ def _described(squares: Squares) -> Window:
 
 def _again(judge: Judge, windows: Sequence[Window], first: Squares) -> float | None:
     """The first window's score at a stronger compression, where that could take it out of the upper band."""
-    if judge.refuse(windows) or not judge.close(judge.score(windows[0].described)):
+    described = windows[0].described
+    if judge.refuse(windows) or not judge.close(judge.score(described)):
         return None
-    return judge.score(describe(Canonical(*planes_of(compress(first.frames, crf=_CRF)))))
+    copy = Canonical(*planes_of(compress(first.frames, crf=_CRF)))
+    return judge.score(reencoded(described, copy))

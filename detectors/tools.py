@@ -12,6 +12,7 @@ from detectors.dataset import Item, read_dataset
 from detectors.evaluate import by_generator, figures
 from detectors.fitting import labels_of, platt_of, thresholds
 from detectors.monitor import drift
+from detectors.reading import Bounds
 from detectors.shipped import DEFAULT, SHA256
 from detectors.store import load_model, read_card, save_model
 from detectors.train import train as fit
@@ -37,6 +38,7 @@ def train(options: dict[str, Any], report: Report) -> dict[str, Any]:
         prior=float(options["prior"]),
         keep_final_out=bool(options["keep_final_out"]),
         final_report=bool(options["final_report"]),
+        bounds=_bounds(options),
         report=report,
     )
 
@@ -45,7 +47,7 @@ def evaluate(options: dict[str, Any], report: Report) -> dict[str, Any]:
     """Score `data` with `model`: figures, a line a generator, and which sources the model was trained on."""
     bundle, card_ = _load(options)
     items = [i for i in read_dataset(Path(options["data"])) if i.label != "cg"]
-    table = gather(items, _FORMS, Path(options["cache"]), report)
+    table = gather(items, _FORMS, Path(options["cache"]), report, _bounds(options))
     scores = {v: bundle["fusion"].decision_function(table.of(v)) for v in _FORMS}
     known = {s for kind in card_["clips"].values() for s in kind}
     return {
@@ -82,7 +84,7 @@ def calibrate(options: dict[str, Any], report: Report) -> dict[str, Any]:
                 f"`data` must hold sources that the model has not seen, got {', '.join(sorted(known)[:5])}; "
                 "train again with these clips instead, which calibrates on held-out folds"
             )
-        table = gather(items, _FORMS, Path(options["cache"]), report)
+        table = gather(items, _FORMS, Path(options["cache"]), report, _bounds(options))
         scores = {v: bundle["fusion"].decision_function(table.of(v)) for v in _FORMS}
         failed = table.failed
         low, high = thresholds(table.items, scores)
@@ -120,6 +122,10 @@ def _path(options: dict[str, Any]) -> Path:
 def _load(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     path = _path(options)
     return load_model(path, SHA256 if path == DEFAULT else None)
+
+
+def _bounds(options: dict[str, Any]) -> Bounds:
+    return Bounds(float(options["seconds"]), int(options["memory_bytes"]))
 
 
 def _card(options: dict[str, Any]) -> dict[str, Any]:

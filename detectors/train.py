@@ -19,6 +19,7 @@ from detectors.describe import BLOCKS, VERSION
 from detectors.estimators import BlockFusion
 from detectors.evaluate import figures
 from detectors.fitting import Recipe, choose, fit_fusion, held_out, labels_of, platt_of, thresholds
+from detectors.reading import Bounds
 from detectors.splits import final_set
 from detectors.store import save_model
 from detectors.variants import PLAIN, SOCIAL
@@ -46,12 +47,14 @@ def train(
     prior: float = 0.5,
     keep_final_out: bool = False,
     final_report: bool = False,
+    bounds: Bounds | None = None,
     report: Report | None = None,
 ) -> dict[str, Any]:
     """Train on `data` (a manifest or two folders) and write the model to `out`; returns its card.
 
     `keep_final_out`: leave the final set (see `detectors.splits`) out of everything and report on it.
     `final_report`: report on it by such a model, then fit the one that is written on everything.
+    `bounds`: what reading one clip may cost; one that costs more, or ends its reader, is left out and named.
     Raises `UsageError` for data without both classes or with fewer groups than folds, `InputError` when no
     clip can be read.
 
@@ -62,7 +65,7 @@ def train(
     recipe = Recipe()
     items = [i for i in read_dataset(data) if i.label != "cg"]
     wanted = (*(v for v, _ in recipe.variants), SOCIAL)
-    table = gather(items, wanted, cache, lambda step, share: tell(step, 0.8 * share))
+    table = gather(items, wanted, cache, lambda step, share: tell(step, 0.8 * share), bounds)
     final = final_set(table.items)
     judged = None
     if keep_final_out or final_report:

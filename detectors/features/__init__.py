@@ -1,6 +1,6 @@
 """Feature families, one a file. `FAMILIES` names them; `hand_features` computes all that need no network."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from detectors.clip import Canonical
 from detectors.features.coherence import coherence
@@ -52,10 +52,10 @@ def family_of(name: str) -> str:
     return name.partition("_")[0]
 
 
-def hand_features(clip: Canonical) -> Named:
-    """All features but the network's, by name, in a fixed order."""
+def hand_features(clip: Canonical, families: Iterable[Callable[[Pictures], Named]] = HAND) -> Named:
+    """All features but the network's, or those of some families, by name, in a fixed order."""
     shared = pictures(clip)
     out: Named = {}
-    for family in HAND:
+    for family in families:
         out |= family(shared)
     return out

@@ -38,19 +38,22 @@ def flow(p: Pictures) -> Named:
         if i % 4 == 0:
             g = search.calc(b, a, None)  # type: ignore[call-overload]
             there = cv2.remap(g, _GX + f[..., 0], _GY + f[..., 1], cv2.INTER_LINEAR)
-            back.append(np.linalg.norm(f + there, axis=2).mean() / (np.linalg.norm(f, axis=2).mean() + 0.1))
+            back.append(_length(f + there).mean() / (_length(f).mean() + 0.1))
     out = _field(np.stack(fields))
     out["flow_returns"] = log(np.mean(back))
     return out | _rest(np.stack(left), np.array(plain))
 
 
 def _field(f: Floats) -> Named:
-    size = np.sqrt(np.square(f).sum(3))  # (T - 1, 128, 128)
+    """`f`: `(T - 1, 128, 128, 2)`."""
+    size = _length(f)  # (T - 1, 128, 128)
     speed, mean = size.mean((1, 2)), float(size.mean())
-    down, across = np.diff(f, axis=1), np.diff(f, axis=2)
+    down, across = f[:, 1:] - f[:, :-1], f[:, :, 1:] - f[:, :, :-1]
     spread = across[:, :-1, :, 0] + down[:, :, :-1, 1]
     curl = across[:, :-1, :, 1] - down[:, :, :-1, 0]
-    change = np.sqrt(np.square(np.diff(f, axis=0)).sum(3))
+    change = _length(f[1:] - f[:-1])
+    whole = f.reshape(len(f), -1, 2).transpose(1, 0, 2).reshape(-1, 2 * len(f))  # all fields side by side
+    camera = whole.mean(0).reshape(-1, 2)
     rough = np.abs(across).mean() + np.abs(down).mean()
     return {
         "flow_speed": log(mean),
@@ -59,10 +62,16 @@ def _field(f: Floats) -> Named:
         "flow_change": log((float(change.mean()) + 0.02) / (mean + 0.02), 0),
         "flow_rough": log((float(rough) + 0.005) / (mean + 0.02), 0),
         "flow_spread_curl": log((np.abs(spread).mean() + 0.003) / (np.abs(curl).mean() + 0.003), 0),
-        "flow_camera": float(np.linalg.norm(f.mean((1, 2)), axis=1).mean() / (mean + 0.05)),
+        "flow_camera": float(np.linalg.norm(camera, axis=1).mean() / (mean + 0.05)),
         "flow_still": float((size < 0.1).mean()),
         "flow_jerk": log((np.abs(np.diff(speed, 2)).mean() + 0.01) / (mean + 0.05), 0),
     }
+
+
+def _length(f: Floats) -> Floats:
+    square = f * f
+    length: Floats = np.sqrt(square[..., 0] + square[..., 1])
+    return length
 
 
 def _rest(left: np.ndarray, plain: np.ndarray) -> Named:

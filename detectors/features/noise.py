@@ -41,17 +41,17 @@ def _flat(p: Pictures, smooth: Floats) -> Named:
     }
     always = flat.all(0)
     always = always if always.sum() > 200 else flat[0]
-    out["noise_fixed_flat"] = log(
-        (p.residual[:, always].mean(0).var() + 1e-3) / (p.residual[:, always].var() / len(p.residual) + 1e-3),
-        0,
-    )
+    kept = p.residual[:, always]
+    out["noise_fixed_flat"] = log((kept.mean(0).var() + 1e-3) / (kept.var() / len(kept) + 1e-3), 0)
     return out
 
 
 def _light_slope(light: Floats, power: Floats) -> float:
     """How log power rises with brightness (0 to 1), over five bins of equal weight."""
-    edges = np.quantile(light[::16], [0, 0.2, 0.4, 0.6, 0.8, 1])
-    place = np.clip(np.searchsorted(edges, light, side="right") - 1, 0, 4)
+    inner = np.quantile(light[::16], [0.2, 0.4, 0.6, 0.8])
+    place = np.zeros(light.size, np.intp)
+    for edge in inner:
+        place += light >= edge
     count = np.bincount(place, minlength=5)
     full = count > 50
     if full.sum() < 3:
@@ -70,11 +70,9 @@ def _memory(p: Pictures, smooth: Floats) -> Named:
     gram = gram / norm[:, None] / norm
     one, two = np.diag(gram, 1), np.diag(gram, 2)
     still = np.abs(np.diff(smooth, axis=0)) < 1.0
-    stays = [
-        correlation(p.residual[i][still[i]], p.residual[i + 1][still[i]])
-        for i in range(n - 1)
-        if np.count_nonzero(still[i]) > 400
-    ]
+    r = p.residual.reshape(n, -1)
+    places = [np.flatnonzero(s) for s in still]
+    stays = [correlation(r[i].take(at), r[i + 1].take(at)) for i, at in enumerate(places) if len(at) > 400]
     variance = float(p.residual.var())
     energy = np.abs(p.residual).mean((1, 2))
     return {

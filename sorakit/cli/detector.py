@@ -62,7 +62,7 @@ def train(
         raise typer.BadParameter("must end in .skops", param_hint="--out")
     if not 0 < prior < 1:
         raise typer.BadParameter("must lie between 0 and 1", param_hint="--prior")
-    options = {"data": str(data), "out": str(out), "cache": str(_cache(cache)), "seed": seed, "folds": folds}
+    options = {"data": str(data), "out": str(out), "seed": seed, "folds": folds} | _reading(cache)
     options |= {"name": name, "version": version, "prior": prior}
     options |= {"keep_final_out": keep_final_out, "final_report": final_report}
     answer = _run("train", options, "training", json_out)
@@ -82,7 +82,7 @@ def evaluate(
 
     [bold]Example:[/]  sorakit detector evaluate --data new-clips --model mine.skops
     """
-    options = {"data": str(data), "model": model and str(model), "cache": str(_cache(cache)), "seed": seed}
+    options = {"data": str(data), "model": model and str(model), "seed": seed} | _reading(cache)
     answer = _run("evaluate", options, "measuring", json_out)
     _left_out(answer)
     if json_out:
@@ -129,7 +129,7 @@ def calibrate(
     if not 0 < prior < 1:
         raise typer.BadParameter("must lie between 0 and 1", param_hint="--prior")
     options: dict[str, Any] = {"data": data and str(data), "model": model and str(model)}
-    options |= {"out": str(out), "prior": prior, "seed": seed, "cache": str(_cache(cache))}
+    options |= {"out": str(out), "prior": prior, "seed": seed} | _reading(cache)
     answer = _run("calibrate", options, "calibrating", json_out)
     _left_out(answer)
     if not json_out:
@@ -182,10 +182,16 @@ def _left_out(answer: dict[str, Any]) -> None:
         print_error(f"left out: {path}: {why}")
 
 
-def _cache(folder: Path | None) -> Path:
+def _reading(cache: Path | None) -> dict[str, Any]:
+    """Where features are kept, and what reading one clip may cost."""
     from sorakit.config import Settings  # noqa: PLC0415
 
-    return folder or Settings().home / "detector-features"
+    settings = Settings()
+    return {
+        "cache": str(cache or settings.home / "detector-features"),
+        "seconds": settings.limits.check_seconds,
+        "memory_bytes": settings.limits.memory_bytes,
+    }
 
 
 def _figures(found: dict[str, Any], title: str) -> Table:

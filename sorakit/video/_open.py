@@ -18,10 +18,10 @@ from av.video.stream import VideoStream
 from sorakit.errors import InputError, LimitError, NotAVideoError, UnsupportedError
 from sorakit.video.guard import sniff
 
-__all__ = ["MAX_PIXELS", "decode", "decode_beside", "open_video"]
+__all__ = ["MAX_BROKEN", "MAX_PIXELS", "decode", "decode_beside", "open_video"]
 
 MAX_PIXELS = 4096 * 4096
-_MAX_BROKEN = 256
+MAX_BROKEN = 256
 _MAX_THREADS = 4
 _MAX_STREAMS = 64
 
@@ -143,7 +143,7 @@ def decode_beside(
             raise
         except av.FFmpegError as error:
             broken += 1
-            if broken > _MAX_BROKEN:
+            if broken > MAX_BROKEN:
                 raise NotAVideoError(f"{broken} broken packets in a row; the file is damaged") from error
             continue
         broken = 0 if frames else broken

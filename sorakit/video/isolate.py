@@ -39,13 +39,14 @@ def run_guarded(
     memory_bytes: int,
     on_progress: Progress | None = None,
     package: str = "sorakit",
+    stall: float | None = None,
 ) -> dict[str, Any]:
     """Call `target(request, progress)` in a child process and return the dict that it returns.
 
     `target` is `"module:function"` inside `package`; the function takes the request and a
-    `sorakit.types.Progress`, and returns what JSON can hold. `timeout`: wall seconds, start-up included.
-    `memory_bytes`: address space beyond what the child needs to start (Linux). The child's progress calls
-    reach `on_progress` in this thread.
+    `sorakit.types.Progress`, and returns what JSON can hold. `timeout`: wall seconds, start-up included;
+    `stall`: of them at most so many without a progress call. `memory_bytes`: address space beyond what the
+    child needs to start (Linux). The child's progress calls reach `on_progress` in this thread.
 
     Raises the kit's error that the function raised; `LimitError` past the time or memory; `InputError` if the
     child crashed or broke. Ctrl-C here ends the child.
@@ -58,7 +59,7 @@ def run_guarded(
     setup = {"target": target, "memory_bytes": memory_bytes, "cpu_seconds": _cpu_seconds(timeout)}
     payload = json.dumps({"setup": setup, "request": request}).encode() + b"\n"
     with _child() as process:
-        return _Conversation(process, timeout, memory_bytes).run(payload, on_progress)
+        return _Conversation(process, timeout, stall, memory_bytes).run(payload, on_progress)
 
 
 def _cpu_seconds(timeout: float) -> int:
@@ -103,10 +104,12 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 class _Conversation:
     """One request and its answer; two threads pump the child's pipes so that neither side can block."""
 
-    def __init__(self, process: subprocess.Popen[bytes], timeout: float, memory: int) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], timeout: float, stall: float | None, memory: int
+    ) -> None:
         self._process = process
         self._deadline = time.monotonic() + timeout
-        self._timeout = timeout
+        self._step = timeout if stall is None else min(stall, timeout)
         self._memory = memory
         self._lines: queue.Queue[bytes] = queue.Queue(maxsize=4)
         self._noise = b""
@@ -129,11 +132,12 @@ class _Conversation:
 
     def _read_answer(self, on_progress: Progress | None) -> dict[str, Any]:
         while True:
+            left = min(self._step, self._deadline - time.monotonic())
             try:
-                line = self._lines.get(timeout=max(0.0, self._deadline - time.monotonic()))
+                line = self._lines.get(timeout=max(0.0, left))
             except queue.Empty:
                 raise LimitError(
-                    f"processing took longer than {self._timeout:g} s and was stopped; "
+                    f"processing took longer than {self._step:g} s and was stopped; "
                     "the file may be built to stall readers, or raise the time limit"
                 ) from None
             if not line:

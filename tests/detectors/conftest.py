@@ -1,6 +1,9 @@
 """Clips for the detector: moving pictures with detail at all scales, made here from a seed."""
 
-from collections.abc import Callable
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -59,3 +62,40 @@ def two_folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
             folder.mkdir(parents=True)
             (folder / "a.mp4").write_bytes(compress(moving(10 * i + len(label), 14, 192, **look), crf=20))
     return root
+
+
+def children() -> list[int]:
+    """Process numbers of this process's guarded children."""
+    out = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parent = (entry / "stat").read_text().rsplit(")", 1)[1].split()[1]
+                guarded = b"sorakit.video._child" in (entry / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if guarded and int(parent) == os.getpid():
+                out.append(int(entry.name))
+    return out
+
+
+@pytest.fixture
+def hostile() -> Iterator[Callable[[Path, signal.Signals | None], Path]]:
+    """`hostile(path, signal)`: a pipe in a clip's place. The child that has opened it gets the signal that a
+    broken decoder would have got; without one it waits for bytes until the test is over."""
+    over = threading.Event()
+
+    def strike(path: Path, what: signal.Signals | None) -> None:
+        with path.open("wb"):  # returns once the child has opened it
+            for pid in children() if what is not None else ():
+                os.kill(pid, what)
+            if what is None:
+                over.wait(60)
+
+    def make(path: Path, what: signal.Signals | None) -> Path:
+        os.mkfifo(path)
+        threading.Thread(target=strike, args=(path, what), daemon=True).start()
+        return path
+
+    yield make
+    over.set()

@@ -5,11 +5,14 @@ import pytest
 
 from detectors.backbone import run_backbone, session
 from detectors.clip import SIDE, Canonical, canonical, read_squares
-from detectors.describe import BLOCKS, describe, names
+from detectors.describe import BLOCKS, describe, names, reencoded
 from detectors.features import FAMILIES, HAND, WORDS, family_of, hand_features
 from detectors.features.shared import pictures
 from detectors.features.trajectory import path
+from detectors.shipped import judge_of
 from sorakit.errors import ModelError
+from sorakit.video.convert import resize
+from sorakit.video.roundtrip import compress, planes_of
 
 
 def clip_of(value: int, frames: int = 13) -> Canonical:
@@ -87,6 +90,31 @@ def test_the_network_gives_maps_and_repeats_itself(video):
 def test_a_description_is_the_same_every_time(video):
     clip = canonical(read_squares(video(6)))
     assert np.array_equal(describe(clip).values, describe(clip).values)
+
+
+def test_a_copy_that_changes_nothing_is_described_alike(video):
+    clip = canonical(read_squares(video(6)))
+    before = describe(clip)
+    again = reencoded(before, clip)
+    assert np.allclose(again.values, before.values, rtol=0, atol=1e-5)
+    assert again.top is before.top
+    short = Canonical(clip.luma[:4], clip.chroma[:4])  # of which the network sees two frames
+    assert np.allclose(reencoded(describe(short), short).values, describe(short).values, rtol=0, atol=1e-5)
+
+
+def test_a_reencoded_copy_is_judged_about_as_by_all_numbers(video):
+    judge, error, change = judge_of(), [], []
+    for seed in (1, 3, 6):
+        squares = read_squares(video(seed, noise=2.0))
+        before = describe(canonical(squares))
+        small = [resize(f, SIDE, SIDE) for f in squares.frames]
+        copy = Canonical(*planes_of(compress(small, crf=28)))
+        full, about = describe(copy), reencoded(before, copy)
+        for name, a, b in zip(names(), about.values, full.values, strict=True):
+            assert family_of(name) not in ("spectrum", "neighbours", "richmodel", "noise") or a == b
+        error.append(judge.score(about) - judge.score(full))
+        change.append(judge.score(full) - judge.score(before))
+    assert np.abs(error).mean() < 0.5 * np.abs(change).mean()
 
 
 def test_a_changed_network_file_is_refused(tmp_path, monkeypatch):

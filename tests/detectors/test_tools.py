@@ -4,6 +4,8 @@ import hashlib
 import json
 import re
 import shutil
+import signal
+import sys
 import tomllib
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from detectors.cache import gather
+from detectors.cache import gather, path_of
 from detectors.dataset import read_dataset
 from detectors.monitor import drift, ks_distance, psi
 from detectors.shipped import DEFAULT, Shipped, judge_of
@@ -86,17 +88,16 @@ def test_training_again_gives_the_same_bytes(trained, kit, two_folders, features
     assert "held-out folds" in re.sub(r"\s+", " ", done.stderr)
 
 
-def test_the_cache_is_used_and_mended(two_folders, features, trained, monkeypatch):
-    from detectors import cache  # noqa: PLC0415
-
+def test_the_cache_is_used_and_mended(two_folders, features, trained):
     items = read_dataset(two_folders)[:2]
     before = gather(items, ("plain",), features)
-    path = cache.path_of(features, items[0].sha256, "plain")
+    path = path_of(features, items[0].sha256, "plain")
     path.write_bytes(b"damaged")
     again = gather(items, ("plain",), features)
     assert np.array_equal(again.values, before.values)
-    monkeypatch.setattr(cache, "describe", None)  # nothing is computed a second time
+    made = path.stat().st_mtime_ns
     assert np.array_equal(gather(items, ("plain",), features).values, before.values)
+    assert path.stat().st_mtime_ns == made  # nothing is computed a second time
 
 
 def test_an_unreadable_clip_is_left_out_and_named(two_folders, features, tmp_path):
@@ -123,6 +124,25 @@ def test_a_bad_clip_ends_nothing_and_is_named(trained, kit, two_folders, feature
     assert why
     assert "left out" in done.stderr
     assert "cut.mp4" in re.sub(r"\s+", "", done.stderr)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the child in /proc")
+def test_training_leaves_out_a_clip_that_kills_its_reader(kit, two_folders, features, hostile, tmp_path):
+    items = read_dataset(two_folders)
+    bad = hostile(tmp_path / "bad.mp4", signal.SIGSEGV)
+    rows = [f"{i.path},{i.label},{i.source},{i.sha256}" for i in items]
+    rows.insert(6, f"{bad},ai,ai9,{'f' * 64}")
+    (tmp_path / "manifest.csv").write_text("\n".join(["path,label,generator_or_source,sha256", *rows]) + "\n")
+    out = tmp_path / "mine.skops"
+    done = kit(
+        "detector", "train", "--data", tmp_path, "--out", out, "--cache", features, "--folds", 3, "--json"
+    )
+    assert done.exit_code == 0, done.output
+    card = json.loads(done.stdout)
+    assert card["held_out"]["n"] == 12
+    assert "SIGSEGV" in card["failed"][str(bad)]
+    assert "SIGSEGV" in done.stderr
+    assert judge_of(out).name == "own@1"
 
 
 def test_evaluate_says_when_it_flatters(trained, kit, two_folders, features):
