@@ -41,7 +41,10 @@ def train(
     device: Annotated[str, typer.Option(help="`cpu`, `cuda`, `mps`.")] = "cpu",
     dtype: Annotated[
         Literal["bfloat16", "float32"] | None,
-        typer.Option(help="Of matrix products; weights stay float32. Default: the recipe's."),
+        typer.Option(
+            help="Of matrix products; weights stay float32. Default: the recipe's. On a "
+            "processor that only emulates bfloat16, float32."
+        ),
     ] = None,
     threads: Annotated[int, typer.Option(min=1, max=1024, help="CPU threads of the products.")] = 1,
     workers: Annotated[int, typer.Option(min=0, max=256, help="Processes that make batches (GPU: 4).")] = 0,
@@ -127,7 +130,7 @@ def train(
     if export is not None:
         from sorakit.train.export import export as write  # noqa: PLC0415
 
-        write(found, out / "last.safetensors", export, "0.1.0")
+        write(trainer.recipe, out / "last.safetensors", export, "0.1.0")
     _finish(trainer, out, export, json_out=json_out)
 
 
@@ -147,6 +150,8 @@ def _run(
         _bar(recipe.name, quiet=quiet or not group.first) as report,
     ):
         trainer = loop(recipe, out, budget, run, group=group, report=report)
+    if group.first and not quiet and recipe.bf16 and not trainer.recipe.bf16:
+        console.print("Products ran in float32: this processor only emulates bfloat16.")
     if group.first and not quiet and budget.used(trainer.ledger.wall / 3600, trainer.step) < 1:
         console.print(
             f"Stopped at step {trainer.step:,}, checkpoint in {out}; the same command goes on from there.",
