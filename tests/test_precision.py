@@ -11,7 +11,7 @@ TINY = RECIPES["tiny"]
 
 @pytest.fixture(params=[True, False], ids=["fast", "slow"])
 def fast(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """A processor on which bfloat16 takes half as long as float32, and one on which it takes twice as long."""
+    """A processor on which bfloat16 takes half as long as float32, and one where it takes twice that."""
     seconds = {torch.bfloat16: 1.0 if request.param else 4.0, torch.float32: 2.0}
     monkeypatch.setattr(precision, "_seconds", seconds.__getitem__)
     precision.has_fast_bf16.cache_clear()
