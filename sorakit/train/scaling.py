@@ -98,7 +98,7 @@ def recipe_of(width: int, depth: int, seed: int = 0, batch: int = 16) -> Recipe:
     if width < 8 or width % 8 or depth < 1:
         raise UsageError(f"`width` must be a multiple of 8 and `depth` at least 1, got {width}, {depth}")
     head = next(h for h in (32, 24, 16, 8) if width % h == 0)
-    model = RECIPES["one-object"].model | {"given_frames": False, "text_width": 32}
+    model = RECIPES["one-object"].model | {"given_frames": False, "keep_given": False, "text_width": 32}
     model |= {"width": width, "depth": depth, "heads": width // head}
     return replace(
         RECIPES["one-object"], name=f"scaling-{width}-{depth}", shapes=((16, 32, 32),), odds=(1.0,),
