@@ -122,23 +122,26 @@ def test_a_real_clip(bikes):
     assert frames[-1][0] > 4 * frames[0][0]
 
 
-@pytest.fixture(scope="module")
-def long_file(tmp_path_factory, clip_factory, file_factory):
-    """60 s of 1280×720 with a key frame every 10 s, as x264 makes them."""
-    clip = clip_factory(4.0, (1280, 720), 25)
-    path = tmp_path_factory.mktemp("long") / "a.mp4"
+def looped(path, pictures, count, options):
+    """`count` frames at 25 a second, `pictures` `(T, H, W, 3)` over and over, by x264 with `options`."""
     with av.open(str(path), "w") as container:
-        video = container.add_stream("libx264", rate=25, options={"preset": "ultrafast", "g": "250"})
-        video.width, video.height, video.pix_fmt = 1280, 720, "yuv420p"
-        frames = [
-            av.VideoFrame.from_ndarray(f, format="rgb24").reformat(format="yuv420p") for f in clip.frames
-        ]
-        for i in range(60 * 25):
+        video = container.add_stream("libx264", rate=25, options=options)
+        video.height, video.width, video.pix_fmt = *pictures[0].shape[:2], "yuv420p"
+        frames = [av.VideoFrame.from_ndarray(f, format="rgb24").reformat(format="yuv420p") for f in pictures]
+        for i in range(count):
             frame = frames[i % len(frames)]
             frame.pts = i
             container.mux(video.encode(frame))
         container.mux(video.encode(None))
     return path
+
+
+@pytest.fixture(scope="module")
+def long_file(tmp_path_factory, clip_factory, file_factory):
+    """60 s of 1280×720 with a key frame every 10 s, as x264 makes them."""
+    clip = clip_factory(4.0, (1280, 720), 25)
+    path = tmp_path_factory.mktemp("long") / "a.mp4"
+    return looped(path, clip.frames, 60 * 25, {"preset": "ultrafast", "g": "250"})
 
 
 @pytest.mark.slow
@@ -158,17 +161,8 @@ def test_few_frames_of_a_long_file_cost_little(long_file):
 
 @pytest.mark.slow
 def test_a_long_file_with_one_key_frame_is_followed_as_far_as_the_budget_goes(tmp_path, clip_factory):
-    path = tmp_path / "a.mp4"
-    with av.open(str(path), "w") as container:
-        video = container.add_stream("libx264", rate=25, options={"preset": "ultrafast", "g": "100000"})
-        video.width, video.height, video.pix_fmt = 1280, 720, "yuv420p"
-        frame = av.VideoFrame.from_ndarray(clip_factory(0.1, (1280, 720)).frames[0]).reformat(
-            format="yuv420p"
-        )
-        for i in range(1000):
-            frame.pts = i
-            container.mux(video.encode(frame))
-        container.mux(video.encode(None))
+    pictures = clip_factory(0.1, (1280, 720)).frames[:1]
+    path = looped(tmp_path / "a.mp4", pictures, 1000, {"preset": "ultrafast", "g": "100000"})
     started = time.process_time()
     times = [t for t, _ in read_luma(path, max_frames=5)]
     assert len(times) == 5
@@ -180,20 +174,8 @@ def test_a_long_file_with_one_key_frame_is_followed_as_far_as_the_budget_goes(tm
 def grouped(request, tmp_path_factory, clip_factory):
     """40 s of 640×360 with a key frame every 4 s and pictures that are shown later than decoded."""
     path = tmp_path_factory.mktemp("groups") / f"a.{request.param}"
-    with av.open(str(path), "w") as container:
-        options = {"preset": "veryfast", "g": "100", "keyint_min": "100", "sc_threshold": "0", "bf": "3"}
-        video = container.add_stream("libx264", rate=25, options=options)
-        video.width, video.height, video.pix_fmt = 640, 360, "yuv420p"
-        frames = [
-            av.VideoFrame.from_ndarray(f, format="rgb24").reformat(format="yuv420p")
-            for f in clip_factory(1.0, (640, 360), 25).frames
-        ]
-        for i in range(40 * 25):
-            frame = frames[i % len(frames)]
-            frame.pts = i
-            container.mux(video.encode(frame))
-        container.mux(video.encode(None))
-    return path
+    options = {"preset": "veryfast", "g": "100", "keyint_min": "100", "sc_threshold": "0", "bf": "3"}
+    return looped(path, clip_factory(1.0, (640, 360), 25).frames, 40 * 25, options)
 
 
 @pytest.mark.parametrize("count", [10, 64, 100])
