@@ -81,8 +81,7 @@ def mark(
     """
     if source_type not in SOURCE_NAMES:
         raise typer.BadParameter(f"must be one of {', '.join(SOURCE_NAMES)}, got {source_type!r}")
-    from sorakit.batch import Order  # noqa: PLC0415 - keeps `--help` quick
-    from sorakit.publish import publish  # noqa: PLC0415
+    from sorakit.publish import publish  # noqa: PLC0415 - keeps `--help` quick
     from sorakit.types import Generation, Ingredient  # noqa: PLC0415
 
     settings = signing_settings(cert, key, signer, tsa, tsa_policy, training)
@@ -91,6 +90,8 @@ def mark(
     if pattern is not None and not batch:
         raise typer.BadParameter("goes with --batch", param_hint="--pattern")
     if batch:
+        from sorakit.batch import Order  # noqa: PLC0415
+
         if ingredient:
             raise typer.BadParameter("goes with a single video", param_hint="--ingredient")
         if labels is not None:
