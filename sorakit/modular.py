@@ -24,7 +24,7 @@ from sorakit.model.dit import VideoDiT
 from sorakit.model.text import TextEncoder
 from sorakit.model.vae import VideoVAE
 from sorakit.pipeline import SoraPipeline, check_output_type, finish, size_of
-from sorakit.sampling import check_prompts, denoise, draw_noise, encode_prompts, set_timesteps
+from sorakit.sampling import check_prompts, denoise, draw_noise, set_timesteps, with_empty
 
 __all__ = ["DecodeBlock", "DenoiseBlock", "LatentsBlock", "SoraBlocks", "TextBlock", "modular_pipeline"]
 
@@ -95,8 +95,7 @@ class TextBlock(_Block):
         block.prompts = check_prompts(block.prompt)
         parts = (components.tokenizer, components.text_encoder)
         device = components._execution_device
-        block.text = encode_prompts(*parts, block.prompts, device)
-        block.empty = encode_prompts(*parts, [""] * len(block.prompts), device)
+        block.text, block.empty = with_empty(*parts, block.prompts, device)
         return self.write(components, state, block)
 
 

@@ -33,6 +33,7 @@ from sorakit.sampling import (
     draw_noise,
     encode_prompts,
     set_timesteps,
+    with_empty,
 )
 from sorakit.types import Rgb
 
@@ -171,7 +172,7 @@ class SoraPipeline(DiffusionPipeline):
         )
         device = self._execution_device
         held = canvas.held(given, device) if given is not None else None
-        text, empty = self.encode_prompt(prompts), self.encode_prompt([""] * len(prompts))
+        text, empty = with_empty(self.tokenizer, self.text_encoder, prompts, device)
         noise = draw_noise((len(prompts), *shape), generator, latents, device)  # (N, C, T', H', W')
         set_timesteps(self.scheduler, num_inference_steps, device)
         with self.progress_bar(total=len(self.scheduler.timesteps)) as bar:

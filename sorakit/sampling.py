@@ -21,7 +21,7 @@ from sorakit.model.dit import VideoDiT
 from sorakit.model.text import TextEncoder
 from sorakit.world.caption import encode, words
 
-__all__ = ["Text", "check_prompts", "denoise", "draw_noise", "encode_prompts", "set_timesteps"]
+__all__ = ["Text", "check_prompts", "denoise", "draw_noise", "encode_prompts", "set_timesteps", "with_empty"]
 
 Text = tuple[Tensor, Tensor]
 """Vectors of words or slots `(N, L, D)` and the pooled prompt `(N, D)`."""
@@ -59,6 +59,16 @@ def encode_prompts(
         raise UsageError(f"the prompt has a word that this model does not know; it knows {known}")
     out: Text = text_encoder(ids.to(device))
     return out
+
+
+def with_empty(
+    tokenizer: PreTrainedTokenizerFast, text_encoder: TextEncoder, prompts: list[str], device: torch.device
+) -> tuple[Text, Text]:
+    """`prompts` as from `encode_prompts`, and for guidance as many empty ones, in one pass."""
+    tokens, pooled = encode_prompts(tokenizer, text_encoder, [*prompts, ""], device)
+    count = len(prompts)
+    empty = tokens[-1:].expand(count, -1, -1), pooled[-1:].expand(count, -1)
+    return (tokens[:-1], pooled[:-1]), empty
 
 
 def draw_noise(
