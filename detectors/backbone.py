@@ -58,9 +58,11 @@ def session() -> Any:
 def run_backbone(clip: Canonical, side: int, every: int) -> Depths:
     """Every `every`-th frame at `side` px through the network."""
     rgb = rgb_small(clip, side, every)
-    x = (rgb.astype(np.float32) - 127) / 128
+    x = np.ascontiguousarray(rgb.transpose(0, 3, 1, 2)).astype(np.float32)
+    x -= 127
+    x /= 128
     names = ["early", "middle", "late", "top"]
     maps: list[npt.NDArray[np.float32]] = session().run(
-        names, {"x": np.ascontiguousarray(x.transpose(0, 3, 1, 2))}
+        names, {"x": x}
     )
     return Depths(*maps)

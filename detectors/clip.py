@@ -168,13 +168,7 @@ def rgb_small(clip: Canonical, side: int, every: int = 1) -> Rgb:
         c = [
             cv2.resize(p, (side, side), interpolation=cv2.INTER_AREA).astype(np.float32) - 128 for p in chroma
         ]
-        rgb = np.stack(
-            [
-                1.164384 * y + 1.596027 * c[1],
-                1.164384 * y - 0.391762 * c[0] - 0.812968 * c[1],
-                1.164384 * y + 2.017232 * c[0],
-            ],
-            -1,
-        )
-        out.append(rgb.clip(0, 255).astype(np.uint8))
+        y *= np.float32(1.164384)
+        rgb = (y + 1.596027 * c[1], y - 0.391762 * c[0] - 0.812968 * c[1], y + 2.017232 * c[0])
+        out.append(np.stack([plane.clip(0, 255, out=plane).astype(np.uint8) for plane in rgb], -1))
     return np.stack(out)

@@ -54,7 +54,7 @@ def _field(f: Floats) -> Named:
     change = _length(f[1:] - f[:-1])
     whole = f.reshape(len(f), -1, 2).transpose(1, 0, 2).reshape(-1, 2 * len(f))  # all fields side by side
     camera = whole.mean(0).reshape(-1, 2)
-    rough = np.abs(across).mean() + np.abs(down).mean()
+    rough = np.abs(across, out=across).mean() + np.abs(down, out=down).mean()
     return {
         "flow_speed": log(mean),
         "flow_speed_varies": float(speed.std() / (mean + 0.05)),
@@ -70,8 +70,8 @@ def _field(f: Floats) -> Named:
 
 def _length(f: Floats) -> Floats:
     square = f * f
-    length: Floats = np.sqrt(square[..., 0] + square[..., 1])
-    return length
+    length: Floats = square[..., 0] + square[..., 1]
+    return np.sqrt(length, out=length)
 
 
 def _rest(left: np.ndarray, plain: np.ndarray) -> Named:
