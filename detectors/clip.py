@@ -20,6 +20,7 @@ from av.video.stream import VideoStream
 
 from sorakit.errors import NotAVideoError
 from sorakit.types import Rgb
+from sorakit.video._cut import Middle
 from sorakit.video._every import decode_every
 from sorakit.video._open import decode, open_video
 from sorakit.video.convert import frame_to_rgb, orient, resize
@@ -90,13 +91,17 @@ def read_squares(path: str | Path, *, at: float = 0.0, step: int = 0, frames: in
             container.seek(zero + int(at / base), stream=stream, backward=True)
         taken: list[Rgb] = []
         seconds: list[float] = []
-        by = VideoReformatter()
+        by, middle = VideoReformatter(), Middle()
         since = None if at <= 0 else zero + (at - 0.5 / rate) / base
         for frame in _window(container, stream, since, stride, frames):
             scale = min(1.0, _SHORT / min(frame.width, frame.height))
             size = (max(2, round(frame.width * scale)), max(2, round(frame.height * scale)))
-            taken.append(_centre(orient(frame_to_rgb(frame, size, by=by), geometry_of(stream, frame))))
             seconds.append(len(seconds) * stride / rate if frame.pts is None else (frame.pts - zero) * base)
+            geometry = geometry_of(stream, frame)
+            if scale == 1 and geometry.sar == 1 and geometry.rotation == 0:
+                frame = middle.of(frame)
+                size = (frame.width, frame.height)
+            taken.append(_centre(orient(frame_to_rgb(frame, size, by=by), geometry)))
     if not taken:
         raise NotAVideoError(f"{Path(path).name} has no picture that can be decoded; it is damaged or empty")
     return Squares(tuple(taken), max(0.0, seconds[0]), max(0.0, seconds[-1] + stride / rate), length, stride)
