@@ -7,7 +7,7 @@ from detectors.backbone import run_backbone, session
 from detectors.clip import SIDE, Canonical, canonical, read_squares
 from detectors.describe import BLOCKS, describe, names, reencoded
 from detectors.features import FAMILIES, HAND, WORDS, family_of, hand_features
-from detectors.features.shared import pictures
+from detectors.features.shared import moments, pictures, variance
 from detectors.features.trajectory import path
 from detectors.shipped import judge_of
 from sorakit.errors import ModelError
@@ -69,6 +69,16 @@ def test_a_still_picture_has_no_flow(moving_frames):
     still = hand_features(canonical(Squares((frame,) * 13, 0, 1.6, 1.6)))
     assert still["flow_still"] > 0.99
     assert still["flow_difference"] < -1.8
+
+
+def test_moments_in_used_memory_are_those_of_numpy():
+    x = np.random.default_rng(0).gamma(2.0, size=(5, 64, 64)).astype(np.float32)
+    room = np.full_like(x, np.nan)
+    second, fourth = moments(x, room)
+    assert second == x.var() == variance(x, room)
+    assert fourth == moments(x)[1] == pytest.approx(6.0, abs=0.3)  # of this distribution
+    kept = x.copy()
+    assert variance(kept, kept) == second
 
 
 def test_a_straight_path_has_no_turns():
