@@ -54,9 +54,11 @@ def _flat(p: Pictures, smooth: Floats) -> Named:
 def _light_slope(light: Floats, power: Floats) -> float:
     """How log power rises with brightness (0 to 1), over five bins of equal weight."""
     inner = np.quantile(light[::16], [0.2, 0.4, 0.6, 0.8])
-    place = np.zeros(light.size, np.intp)
+    above = np.zeros(light.size, np.uint8)
     for edge in inner:
-        place += light >= edge
+        least = np.float32(edge)  # the least float32 that is no smaller: the same pixels, and no float64
+        above += light >= (least if least >= edge else np.nextafter(least, np.float32(np.inf)))
+    place = above.astype(np.intp)
     count = np.bincount(place, minlength=5)
     full = count > 50
     if full.sum() < 3:

@@ -7,7 +7,7 @@ first and second differences, the KB and KV filters; co-occurrences folded by sy
 import cv2
 import numpy as np
 
-from detectors.features.shared import Floats, Named, Pictures, log, moments
+from detectors.features.shared import Floats, Named, Pictures, counts, log, moments
 
 __all__ = ["KB", "richmodel"]
 
@@ -37,7 +37,7 @@ def richmodel(p: Pictures) -> Named:
         r /= step
         np.clip(np.rint(r, out=r), -2, 2, out=r)
         q = (r + 2).astype(np.uint8)
-        pairs = np.bincount((q[:, :, :-1] * np.uint8(5) + q[:, :, 1:]).ravel(), minlength=25)
+        pairs = counts(q[:, :, :-1] * np.uint8(5) + q[:, :, 1:], 25)
         table = pairs.reshape(5, 5) / pairs.sum()
         table = (table + table.T + table[::-1, ::-1] + table[::-1, ::-1].T) / 4
         for i, j in _CELLS:
