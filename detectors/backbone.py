@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from detectors.clip import Canonical, rgb_small
 from detectors.features.shared import Floats

@@ -94,14 +94,8 @@ def read_squares(path: str | Path, *, at: float = 0.0, step: int = 0, frames: in
         by, middle = VideoReformatter(), Middle()
         since = None if at <= 0 else zero + (at - 0.5 / rate) / base
         for frame in _window(container, stream, since, stride, frames):
-            scale = min(1.0, _SHORT / min(frame.width, frame.height))
-            size = (max(2, round(frame.width * scale)), max(2, round(frame.height * scale)))
             seconds.append(len(seconds) * stride / rate if frame.pts is None else (frame.pts - zero) * base)
-            geometry = geometry_of(stream, frame)
-            if scale == 1 and geometry.sar == 1 and geometry.rotation == 0:
-                frame = middle.of(frame)
-                size = (frame.width, frame.height)
-            taken.append(_centre(orient(frame_to_rgb(frame, size, by=by), geometry)))
+            taken.append(_square(stream, frame, middle, by))
     if not taken:
         raise NotAVideoError(f"{Path(path).name} has no picture that can be decoded; it is damaged or empty")
     return Squares(tuple(taken), max(0.0, seconds[0]), max(0.0, seconds[-1] + stride / rate), length, stride)
@@ -116,6 +110,16 @@ def _window(
     met = enumerate(decode(container, stream))
     found = (f for i, f in met if f.pts is None or f.pts >= since or i >= _MAX_SKIPPED)
     return islice(found, 0, (frames - 1) * stride + 1, stride)
+
+
+def _square(stream: VideoStream, frame: av.VideoFrame, middle: Middle, by: VideoReformatter) -> Rgb:
+    """The centre square of a frame as a viewer sees it, shrunk to 480 px."""
+    geometry = geometry_of(stream, frame)
+    scale = min(1.0, _SHORT / min(frame.width, frame.height))
+    if scale == 1 and geometry.sar == 1 and geometry.rotation == 0:
+        return _centre(frame_to_rgb(middle.of(frame), by=by))
+    size = (max(2, round(frame.width * scale)), max(2, round(frame.height * scale)))
+    return _centre(orient(frame_to_rgb(frame, size, by=by), geometry))
 
 
 def _centre(picture: Rgb) -> Rgb:

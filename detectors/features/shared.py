@@ -67,8 +67,8 @@ def moments(
 ) -> tuple[np.floating[Any], float]:
     """Variance, as `x.var()` to the last bit, and kurtosis: fourth moment over the squared variance.
 
-    `room`: an array of the shape, which may be `x` itself, that is written over. Arrays of megabytes cost more
-    in pages that the system clears than in sums, so they are used again.
+    `room`: an array of the shape, which may be `x` itself, that is written over. New arrays of megabytes cost
+    more in pages that the system clears than in sums.
     """
     power = np.subtract(x, x.mean(), out=room)
     second: np.floating[Any] = np.square(power, out=power).mean()

@@ -1,7 +1,7 @@
 """Cut the sides off decoded frames before anything is computed from them.
 
-In: frames as decoded. Out: views of their middle columns, by FFmpeg's crop filter: nothing is copied, and matrix,
-range and the place of chroma samples, which PyAV cannot name, stay those of the frame.
+In: frames as decoded. Out: views of their middle columns, by FFmpeg's crop filter: nothing is copied, and
+matrix, range and the place of chroma samples, which PyAV cannot name, stay those of the frame.
 """
 
 from fractions import Fraction

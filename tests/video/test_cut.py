@@ -51,7 +51,13 @@ def test_one_stream_may_change_its_size(frames):
 
 @pytest.mark.parametrize(
     ("width", "height", "kind"),
-    [(64, 64, "yuv420p"), (96, 200, "yuv420p"), (200, 150, "yuv420p"), (301, 100, "yuv420p"), (300, 90, "bgra")],
+    [
+        (64, 64, "yuv420p"),
+        (96, 200, "yuv420p"),
+        (200, 150, "yuv420p"),
+        (301, 90, "yuv420p"),
+        (300, 90, "bgra"),
+    ],
 )
 def test_a_frame_that_is_not_worth_it_passes_whole(width, height, kind):
     frame = av.VideoFrame(width, height, kind)
