@@ -22,7 +22,7 @@ def coherence(p: Pictures) -> Named:
     y = p.luma[:9]
     for octave in range(_OCTAVES):
         smooth = [cv2.GaussianBlur(f, (5, 5), 1.0) for f in y]
-        band = np.stack([cv2.subtract(f, s) for f, s in zip(y, smooth, strict=True)])
+        band: Floats = np.stack([cv2.subtract(f, s) for f, s in zip(y, smooth, strict=True)])
         room = np.empty_like(band)
         power, tail = moments(band, room)
         change = np.diff(band, axis=0) if len(band) > 1 else band

@@ -71,7 +71,8 @@ def _field(f: Floats) -> Named:
 def _length(f: Floats) -> Floats:
     square = f * f
     length: Floats = square[..., 0] + square[..., 1]
-    return np.sqrt(length, out=length)
+    np.sqrt(length, out=length)
+    return length
 
 
 def _rest(left: np.ndarray, plain: np.ndarray) -> Named:
