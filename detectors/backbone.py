@@ -1,36 +1,29 @@
 """A network for photographs as a describer: EfficientNet-lite0 in ONNX, run by onnxruntime on one thread.
 
-In: a canonical clip. Out: channel means and deviations of four depths, and the maps from which a score's
-place in the picture follows. Tan & Le, "EfficientNet" (ICML 2019); weights of TensorFlow's lite0, Apache-2.0.
+In: a canonical clip. Out: the maps of the depths that are asked for, from which the place of a score in the
+picture follows. Tan & Le, "EfficientNet" (ICML 2019); weights of TensorFlow's lite0, Apache-2.0.
 """
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from detectors.clip import Canonical, rgb_small
 from detectors.features.shared import Floats
 from sorakit.errors import ModelError
 
-__all__ = ["SHA256", "Depths", "run_backbone", "session"]
+__all__ = ["DEPTHS", "SHA256", "run_backbone", "session"]
 
 FILE = Path(__file__).parent / "models" / "efficientnet-lite0.onnx"
 SHA256 = "f8859a77abc6b5be5775d641018393d25d525979b0b445e56d2b8e2297889857"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Depths:
-    """Maps `(T, C, h, w)` of the stages with 24, 40, 112 and 1280 channels."""
-
-    early: Floats
-    middle: Floats
-    late: Floats
-    top: Floats
+DEPTHS = ("early", "middle", "late", "top")
+"""Stages with 24, 40, 112 and 1280 channels."""
 
 
 @cache
@@ -55,12 +48,11 @@ def session() -> Any:
     return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
 
 
-def run_backbone(clip: Canonical, side: int, every: int) -> Depths:
-    """Every `every`-th frame at `side` px through the network."""
+def run_backbone(clip: Canonical, side: int, every: int, depths: Sequence[str] = DEPTHS) -> list[Floats]:
+    """Every `every`-th frame at `side` px through the network: a map `(T, C, h, w)` for each of `depths`."""
     rgb = rgb_small(clip, side, every)
-    x = (rgb.astype(np.float32) - 127) / 128
-    names = ["early", "middle", "late", "top"]
-    maps: list[npt.NDArray[np.float32]] = session().run(
-        names, {"x": np.ascontiguousarray(x.transpose(0, 3, 1, 2))}
-    )
-    return Depths(*maps)
+    x = np.ascontiguousarray(rgb.transpose(0, 3, 1, 2)).astype(np.float32)
+    x -= 127
+    x /= 128
+    maps: list[Floats] = session().run(list(depths), {"x": x})
+    return maps

@@ -34,8 +34,8 @@ _SIDE = 160
 
 def paths_of(clip: Canonical) -> Named:
     """42 numbers: the clip's path through the network's top, early and late channels, frame by frame."""
-    maps = run_backbone(clip, _SIDE, 1)
-    spaces = {"top": maps.top, "early": maps.early, "late": maps.late}
+    depths = ("top", "early", "late")
+    spaces = dict(zip(depths, run_backbone(clip, _SIDE, 1, depths), strict=True))
     out: Named = {}
     for name, space in spaces.items():
         out |= path(space.mean((2, 3)), name)

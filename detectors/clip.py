@@ -20,6 +20,7 @@ from av.video.stream import VideoStream
 
 from sorakit.errors import NotAVideoError
 from sorakit.types import Rgb
+from sorakit.video._cut import Middle
 from sorakit.video._every import decode_every
 from sorakit.video._open import decode, open_video
 from sorakit.video.convert import frame_to_rgb, orient, resize
@@ -90,13 +91,11 @@ def read_squares(path: str | Path, *, at: float = 0.0, step: int = 0, frames: in
             container.seek(zero + int(at / base), stream=stream, backward=True)
         taken: list[Rgb] = []
         seconds: list[float] = []
-        by = VideoReformatter()
+        by, middle = VideoReformatter(), Middle()
         since = None if at <= 0 else zero + (at - 0.5 / rate) / base
         for frame in _window(container, stream, since, stride, frames):
-            scale = min(1.0, _SHORT / min(frame.width, frame.height))
-            size = (max(2, round(frame.width * scale)), max(2, round(frame.height * scale)))
-            taken.append(_centre(orient(frame_to_rgb(frame, size, by=by), geometry_of(stream, frame))))
             seconds.append(len(seconds) * stride / rate if frame.pts is None else (frame.pts - zero) * base)
+            taken.append(_square(stream, frame, middle, by))
     if not taken:
         raise NotAVideoError(f"{Path(path).name} has no picture that can be decoded; it is damaged or empty")
     return Squares(tuple(taken), max(0.0, seconds[0]), max(0.0, seconds[-1] + stride / rate), length, stride)
@@ -111,6 +110,16 @@ def _window(
     met = enumerate(decode(container, stream))
     found = (f for i, f in met if f.pts is None or f.pts >= since or i >= _MAX_SKIPPED)
     return islice(found, 0, (frames - 1) * stride + 1, stride)
+
+
+def _square(stream: VideoStream, frame: av.VideoFrame, middle: Middle, by: VideoReformatter) -> Rgb:
+    """The centre square of a frame as a viewer sees it, shrunk to 480 px."""
+    geometry = geometry_of(stream, frame)
+    scale = min(1.0, _SHORT / min(frame.width, frame.height))
+    if scale == 1 and geometry.sar == 1 and geometry.rotation == 0:
+        return _centre(frame_to_rgb(middle.of(frame), by=by))
+    size = (max(2, round(frame.width * scale)), max(2, round(frame.height * scale)))
+    return _centre(orient(frame_to_rgb(frame, size, by=by), geometry))
 
 
 def _centre(picture: Rgb) -> Rgb:
@@ -168,13 +177,7 @@ def rgb_small(clip: Canonical, side: int, every: int = 1) -> Rgb:
         c = [
             cv2.resize(p, (side, side), interpolation=cv2.INTER_AREA).astype(np.float32) - 128 for p in chroma
         ]
-        rgb = np.stack(
-            [
-                1.164384 * y + 1.596027 * c[1],
-                1.164384 * y - 0.391762 * c[0] - 0.812968 * c[1],
-                1.164384 * y + 2.017232 * c[0],
-            ],
-            -1,
-        )
-        out.append(rgb.clip(0, 255).astype(np.uint8))
+        y *= np.float32(1.164384)
+        rgb = (y + 1.596027 * c[1], y - 0.391762 * c[0] - 0.812968 * c[1], y + 2.017232 * c[0])
+        out.append(np.stack([plane.clip(0, 255, out=plane).astype(np.uint8) for plane in rgb], -1))
     return np.stack(out)

@@ -10,7 +10,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from detectors.backbone import Depths, run_backbone
+from detectors.backbone import run_backbone
 from detectors.clip import SIDE, Canonical
 from detectors.features import hand_features
 from detectors.features.neighbours import neighbours
@@ -24,6 +24,7 @@ __all__ = ["BLOCKS", "VERSION", "Description", "describe", "names", "reencoded"]
 VERSION = "1"
 
 _NET_SIDE, _EVERY = 224, 3
+_SEEN = ("late", "top")
 _TOP, _LATE = 1280, 112
 
 _MOVED = (spectrum, neighbours, richmodel, noise)
@@ -36,7 +37,8 @@ _PAIRED = (1, 3)
 class Description:
     """`values` `(1688,)`; `top` `(1280, 7, 7)` and `late` `(112, 14, 14)`: the maps, mean over time.
 
-    `frames` `(F, 1504)`: the network's numbers of each frame that it saw.
+    `frames` `(F, 1504)`: the network's numbers of each frame that it saw: means of the last maps, means and
+    deviations of the late ones.
     """
 
     values: npt.NDArray[np.float32]
@@ -53,11 +55,11 @@ def describe(clip: Canonical) -> Description:
     (1688,)
     """
     hand = np.array(list(hand_features(clip).values()), np.float32)
-    depths = run_backbone(clip, _NET_SIDE, _EVERY)
-    late = depths.late
-    values = [hand, depths.top.mean((0, 2, 3)), late.mean((0, 2, 3)), late.std((2, 3)).mean(0)]
-    joined = np.concatenate(values).astype(np.float32)
-    return Description(joined, depths.top.mean(0), late.mean(0), _by_frame(depths))
+    late, top = run_backbone(clip, _NET_SIDE, _EVERY, _SEEN)
+    spread = late.std((2, 3))
+    joined = np.concatenate([hand, top.mean((0, 2, 3)), late.mean((0, 2, 3)), spread.mean(0)])
+    frames = np.concatenate([top.mean((2, 3)), late.mean((2, 3)), spread], 1)
+    return Description(joined.astype(np.float32), top.mean(0), late.mean(0), frames)
 
 
 def reencoded(before: Description, clip: Canonical) -> Description:
@@ -72,16 +74,10 @@ def reencoded(before: Description, clip: Canonical) -> Description:
         values[place[name]] = value
     seen = sorted({min(i, len(before.frames) - 1) for i in _PAIRED})
     rows = [_EVERY * i for i in seen]
-    after = _by_frame(run_backbone(Canonical(clip.luma[rows], clip.chroma[rows]), _NET_SIDE, 1))
+    late, top = run_backbone(Canonical(clip.luma[rows], clip.chroma[rows]), _NET_SIDE, 1, _SEEN)
+    after = np.concatenate([top.mean((2, 3)), late.mean((2, 3)), late.std((2, 3))], 1)
     values[BLOCKS["top"][0] :] += (after - before.frames[seen]).mean(0)
     return replace(before, values=values)
-
-
-def _by_frame(depths: Depths) -> Floats:
-    """Means of the last maps, means and deviations of the late ones, a row a frame."""
-    late = depths.late
-    rows: Floats = np.concatenate([depths.top.mean((2, 3)), late.mean((2, 3)), late.std((2, 3))], 1)
-    return rows
 
 
 @cache

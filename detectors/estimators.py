@@ -42,8 +42,11 @@ class ClippedScaler(TransformerMixin, BaseEstimator):
     def transform(self, X: Any) -> Floats:
         """Deviations from the mean `(n, d)`, in [-clip, clip]."""
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False)
-        scaled: Floats = np.clip((X - self.mean_) / self.scale_, -self.clip, self.clip)
+        return self.scaled(validate_data(self, X, dtype=np.float64, reset=False))
+
+    def scaled(self, x: Floats) -> Floats:
+        """As `transform`, of rows or of one row `(d,)`, without scikit-learn's checks."""
+        scaled: Floats = np.clip((x - self.mean_) / self.scale_, -self.clip, self.clip)
         return scaled
 
 
@@ -158,6 +161,11 @@ class Platt(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, reset=False)
         odds: Floats = X @ self.slope_ + self.offset_
+        return odds
+
+    def log_odds(self, scores: Floats) -> Floats:
+        """As `decision_function` of one column, for scores of any shape, without scikit-learn's checks."""
+        odds: Floats = scores * self.slope_[0] + self.offset_
         return odds
 
     def predict_proba(self, X: Any) -> Floats:

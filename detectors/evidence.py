@@ -60,10 +60,9 @@ class Judge:
         return float(self._scaled(described.values) @ fusion.coef_ + fusion.intercept_)
 
     def _scaled(self, values: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-        """Clipped deviations `(d,)`, as `BlockFusion` has them, without scikit-learn's checks of each row."""
-        scaler = self._b["fusion"].scaler_
-        scaled: npt.NDArray[np.float64] = (values.astype(np.float64) - scaler.mean_) / scaler.scale_
-        return scaled.clip(-scaler.clip, scaler.clip)
+        """Clipped deviations `(d,)`."""
+        scaled: npt.NDArray[np.float64] = self._b["fusion"].scaler_.scaled(values.astype(np.float64))
+        return scaled
 
     def band(self, score: float) -> str:
         """`likely_ai`, `uncertain`, or the lowest band, `abstain`."""
@@ -80,9 +79,9 @@ class Judge:
         return float(self._chances(np.array([score]), prior)[0])
 
     def _chances(self, scores: npt.NDArray[np.floating], prior: float) -> npt.NDArray[np.floating]:
-        odds = self._b["platt"].decision_function(scores.reshape(-1, 1).astype(np.float64))
+        odds = self._b["platt"].log_odds(scores.astype(np.float64))
         chances: npt.NDArray[np.floating] = np.clip(expit(odds + logit(prior)), 0.001, 0.999)
-        return chances.reshape(scores.shape)
+        return chances
 
     def refuse(self, windows: Sequence[Window]) -> list[str]:
         """Why this clip cannot be judged at all, in plain words; empty when it can."""

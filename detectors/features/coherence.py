@@ -8,7 +8,7 @@ noise is one sensor's, a generated one's changes from patch to patch.
 import cv2
 import numpy as np
 
-from detectors.features.shared import Floats, Named, Pictures, kurtosis, log
+from detectors.features.shared import Floats, Named, Pictures, log, moments
 
 __all__ = ["GRID", "coherence", "patches"]
 
@@ -21,15 +21,18 @@ def coherence(p: Pictures) -> Named:
     out: Named = {}
     y = p.luma[:9]
     for octave in range(_OCTAVES):
-        smooth = np.stack([cv2.GaussianBlur(f, (5, 5), 1.0) for f in y])
-        band = y - smooth
+        smooth = [cv2.GaussianBlur(f, (5, 5), 1.0) for f in y]
+        band: Floats = np.stack([cv2.subtract(f, s) for f, s in zip(y, smooth, strict=True)])
+        room = np.empty_like(band)
+        power, tail = moments(band, room)
         change = np.diff(band, axis=0) if len(band) > 1 else band
-        power, moved = float(band.var()), float(change.var())
+        moved, change_tail = moments(change, room[: len(change)])
         out[f"coherence_{octave}_power"] = log(power, 0.01)
-        out[f"coherence_{octave}_change"] = log((moved + 0.01) / (2 * power + 0.01), 0)
-        out[f"coherence_{octave}_change_tail"] = log(kurtosis(change), 0)
-        out[f"coherence_{octave}_tail"] = log(kurtosis(band), 0)
-        turn = float((change[1:] * change[:-1]).mean() / (moved + 0.01)) if len(change) > 1 else 0.0
+        out[f"coherence_{octave}_change"] = log((float(moved) + 0.01) / (2 * float(power) + 0.01), 0)
+        out[f"coherence_{octave}_change_tail"] = log(change_tail, 0)
+        out[f"coherence_{octave}_tail"] = log(tail, 0)
+        turns = np.multiply(change[1:], change[:-1], out=room[: max(0, len(change) - 1)])
+        turn = float(turns.mean() / (float(moved) + 0.01)) if len(change) > 1 else 0.0
         out[f"coherence_{octave}_turn"] = turn
         y = np.stack(
             [cv2.resize(f, (f.shape[1] // 2, f.shape[0] // 2), interpolation=cv2.INTER_AREA) for f in smooth]

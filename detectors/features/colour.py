@@ -6,7 +6,7 @@ In: `Pictures`. Out: 18 numbers.
 import cv2
 import numpy as np
 
-from detectors.features.shared import Named, Pictures, correlation, kurtosis, log, skewness
+from detectors.features.shared import Named, Pictures, correlation, counts, kurtosis, log, skewness
 
 __all__ = ["colour"]
 
@@ -15,7 +15,7 @@ def colour(p: Pictures) -> Named:
     """Moments of luma and chroma, saturation, clipping, entropy, gradients, bands of scale, flicker."""
     y, c = p.luma[::4], p.chroma[::4] - 128
     far = np.hypot(c[:, 0], c[:, 1])
-    share = np.bincount(y.astype(np.uint8).ravel(), minlength=256) / y.size
+    share = counts(y.astype(np.uint8), 256) / y.size
     g = np.concatenate([np.diff(y[:, ::2], axis=2).ravel(), np.diff(y[:, :, ::2], axis=1).ravel()])
     mean = p.luma.mean((1, 2))
     turns = np.diff(mean, 2) if len(mean) > 2 else np.zeros(1)

@@ -52,9 +52,9 @@ def _field(f: Floats) -> Named:
     spread = across[:, :-1, :, 0] + down[:, :, :-1, 1]
     curl = across[:, :-1, :, 1] - down[:, :, :-1, 0]
     change = _length(f[1:] - f[:-1])
-    whole = f.reshape(len(f), -1, 2).transpose(1, 0, 2).reshape(-1, 2 * len(f))  # all fields side by side
-    camera = whole.mean(0).reshape(-1, 2)
-    rough = np.abs(across).mean() + np.abs(down).mean()
+    moved = [cv2.reduce(field.reshape(-1, 2), 0, cv2.REDUCE_SUM) for field in f]
+    camera = np.concatenate(moved) / np.float32(_SIDE * _SIDE)  # (T - 1, 2)
+    rough = np.abs(across, out=across).mean() + np.abs(down, out=down).mean()
     return {
         "flow_speed": log(mean),
         "flow_speed_varies": float(speed.std() / (mean + 0.05)),
@@ -70,7 +70,8 @@ def _field(f: Floats) -> Named:
 
 def _length(f: Floats) -> Floats:
     square = f * f
-    length: Floats = np.sqrt(square[..., 0] + square[..., 1])
+    length: Floats = square[..., 0] + square[..., 1]
+    np.sqrt(length, out=length)
     return length
 
 

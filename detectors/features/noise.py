@@ -4,11 +4,13 @@ In: `Pictures`. Out: 21 numbers. A sensor's noise grows with light and renews it
 IEEE TIP 2008); a decoder's follows what it draws, and sticks to it.
 """
 
+import itertools
+
 import cv2
 import numpy as np
 
 from detectors.features.richmodel import KB
-from detectors.features.shared import Floats, Named, Pictures, correlation, kurtosis, log
+from detectors.features.shared import Floats, Named, Pictures, correlation, log, moments, variance
 
 __all__ = ["noise"]
 
@@ -28,15 +30,18 @@ def noise(p: Pictures) -> Named:
 
 def _flat(p: Pictures, smooth: Floats) -> Named:
     light, residual = smooth[::_EVERY], p.residual[::_EVERY]
-    slope = np.stack(
-        [np.abs(cv2.Sobel(s, cv2.CV_32F, 1, 0)) + np.abs(cv2.Sobel(s, cv2.CV_32F, 0, 1)) for s in light]
-    )
+    slope = np.empty(light.shape, np.float32)
+    for steep, s in zip(slope, light, strict=True):
+        across, down = cv2.Sobel(s, cv2.CV_32F, 1, 0), cv2.Sobel(s, cv2.CV_32F, 0, 1)
+        np.add(np.abs(across), np.abs(down), out=steep)
     flat = slope <= np.quantile(slope[:, ::4, ::4], 0.4)
     r = residual[flat]
+    power, tail = moments(r)
+    spread = np.sqrt(power)
     out: Named = {
-        "noise_flat": log(r.std()),
-        "noise_flat_tail": log(kurtosis(r), 0),
-        "noise_flat_ratio": log((r.std() + 0.01) / (residual.std() + 0.01), 0),
+        "noise_flat": log(spread),
+        "noise_flat_tail": log(tail, 0),
+        "noise_flat_ratio": log((spread + 0.01) / (residual.std() + 0.01), 0),
         "noise_follows_light": _light_slope(light[flat], r * r),
     }
     always = flat.all(0)
@@ -49,9 +54,11 @@ def _flat(p: Pictures, smooth: Floats) -> Named:
 def _light_slope(light: Floats, power: Floats) -> float:
     """How log power rises with brightness (0 to 1), over five bins of equal weight."""
     inner = np.quantile(light[::16], [0.2, 0.4, 0.6, 0.8])
-    place = np.zeros(light.size, np.intp)
+    above = np.zeros(light.size, np.uint8)
     for edge in inner:
-        place += light >= edge
+        least = np.float32(edge)  # the least float32 that is no smaller: the same pixels, and no float64
+        above += light >= (least if least >= edge else np.nextafter(least, np.float32(np.inf)))
+    place = above.astype(np.intp)
     count = np.bincount(place, minlength=5)
     full = count > 50
     if full.sum() < 3:
@@ -69,23 +76,22 @@ def _memory(p: Pictures, smooth: Floats) -> Named:
     norm = np.sqrt(np.diag(gram) + 1e-6)
     gram = gram / norm[:, None] / norm
     one, two = np.diag(gram, 1), np.diag(gram, 2)
-    still = np.abs(np.diff(smooth, axis=0)) < 1.0
     r = p.residual.reshape(n, -1)
-    places = [np.flatnonzero(s) for s in still]
+    places = [np.flatnonzero(cv2.absdiff(a, b) < 1.0) for a, b in itertools.pairwise(smooth)]
     stays = [correlation(r[i].take(at), r[i + 1].take(at)) for i, at in enumerate(places) if len(at) > 400]
-    variance = float(p.residual.var())
-    energy = np.abs(p.residual).mean((1, 2))
+    room = flat.reshape(p.residual.shape)
+    power = variance(p.residual, room)
+    renewed = variance(np.subtract(p.residual[1:], p.residual[:-1], out=room[1:]), room[1:]) if n > 1 else 0.0
+    energy = np.array([np.abs(residual).mean() for residual in p.residual])
     return {
         "noise_next": float(one.mean()) if n > 1 else 0.0,
         "noise_next_varies": float(one.std()) if n > 1 else 0.0,
         "noise_second": float(two.mean()) if n > 2 else 0.0,
         "noise_forgets": float(one.mean() - two.mean()) if n > 2 else 0.0,
         "noise_next_still": float(np.mean(stays)) if stays else 0.0,
-        "noise_still_share": float(still.mean()) if n > 1 else 1.0,
-        "noise_fixed": log((p.residual.mean(0).var() + 1e-3) / (variance / n + 1e-3), 0),
-        "noise_renews": log(
-            (float(np.diff(p.residual, axis=0).var()) + 0.01) / (2 * variance + 0.01) if n > 1 else 0.01, 0
-        ),
+        "noise_still_share": sum(map(len, places)) / (len(places) * r.shape[1]) if n > 1 else 1.0,
+        "noise_fixed": log((p.residual.mean(0).var() + 1e-3) / (power / n + 1e-3), 0),
+        "noise_renews": log((renewed + 0.01) / (2 * power + 0.01) if n > 1 else 0.01, 0),
         "noise_energy_varies": float(energy.std() / (energy.mean() + 0.05)),
         "noise_energy_jumps": float(np.abs(np.diff(energy, 2)).mean() / (energy.mean() + 0.05))
         if n > 2

@@ -7,7 +7,7 @@ first and second differences, the KB and KV filters; co-occurrences folded by sy
 import cv2
 import numpy as np
 
-from detectors.features.shared import Floats, Named, Pictures, kurtosis, log
+from detectors.features.shared import Floats, Named, Pictures, counts, log, moments
 
 __all__ = ["KB", "richmodel"]
 
@@ -29,12 +29,15 @@ def richmodel(p: Pictures) -> Named:
     for name, kernel in _KERNELS.items():
         r: Floats = np.stack([cv2.filter2D(y, cv2.CV_32F, kernel)[4:-4, 4:-4] for y in p.luma[::_EVERY]])
         size = np.abs(r)
-        out[f"richmodel_{name}_level"] = log(r.std())
-        out[f"richmodel_{name}_tail"] = log(kurtosis(r), 0)
+        power, tail = moments(r)
+        out[f"richmodel_{name}_level"] = log(np.sqrt(power))
+        out[f"richmodel_{name}_tail"] = log(tail, 0)
         out[f"richmodel_{name}_zero"] = float((size < 0.5).mean())
         step = max(0.5, float(np.median(size[:, ::2, ::2])))
-        q = (np.clip(np.rint(r / step), -2, 2) + 2).astype(np.uint8)
-        pairs = np.bincount((q[:, :, :-1] * np.uint8(5) + q[:, :, 1:]).ravel(), minlength=25)
+        r /= step
+        np.clip(np.rint(r, out=r), -2, 2, out=r)
+        q = (r + 2).astype(np.uint8)
+        pairs = counts(q[:, :, :-1] * np.uint8(5) + q[:, :, 1:], 25)
         table = pairs.reshape(5, 5) / pairs.sum()
         table = (table + table.T + table[::-1, ::-1] + table[::-1, ::-1].T) / 4
         for i, j in _CELLS:

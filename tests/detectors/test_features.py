@@ -7,7 +7,7 @@ from detectors.backbone import run_backbone, session
 from detectors.clip import SIDE, Canonical, canonical, read_squares
 from detectors.describe import BLOCKS, describe, names, reencoded
 from detectors.features import FAMILIES, HAND, WORDS, family_of, hand_features
-from detectors.features.shared import pictures
+from detectors.features.shared import counts, moments, pictures, variance
 from detectors.features.trajectory import path
 from detectors.shipped import judge_of
 from sorakit.errors import ModelError
@@ -71,6 +71,22 @@ def test_a_still_picture_has_no_flow(moving_frames):
     assert still["flow_difference"] < -1.8
 
 
+def test_moments_in_used_memory_are_those_of_numpy():
+    x = np.random.default_rng(0).gamma(2.0, size=(5, 64, 64)).astype(np.float32)
+    room = np.full_like(x, np.nan)
+    second, fourth = moments(x, room)
+    assert second == x.var() == variance(x, room)
+    assert fourth == moments(x)[1] == pytest.approx(6.0, abs=0.3)  # of this distribution
+    kept = x.copy()
+    assert variance(kept, kept) == second
+
+
+def test_values_are_counted_as_by_numpy():
+    x = np.random.default_rng(0).integers(0, 25, (4, 30, 31)).astype(np.uint8)
+    assert counts(x, 25).tolist() == np.bincount(x.ravel(), minlength=25).tolist()
+    assert counts(x[:, ::2, ::3], 256).tolist() == np.bincount(x[:, ::2, ::3].ravel(), minlength=256).tolist()
+
+
 def test_a_straight_path_has_no_turns():
     line = path(np.outer(np.arange(13.0), np.ones(5)) + 1, "x")
     assert line["path_x_turn"] == pytest.approx(0, abs=0.1)
@@ -81,10 +97,12 @@ def test_a_straight_path_has_no_turns():
 
 def test_the_network_gives_maps_and_repeats_itself(video):
     clip = canonical(read_squares(video(5)))
-    one, two = run_backbone(clip, 224, 3), run_backbone(clip, 224, 3)
-    assert one.top.shape == (5, 1280, 7, 7)
-    assert one.late.shape == (5, 112, 14, 14)
-    assert np.array_equal(one.top, two.top)
+    early, middle, late, top = run_backbone(clip, 224, 3)
+    assert (early.shape[1], middle.shape[1]) == (24, 40)
+    assert top.shape == (5, 1280, 7, 7)
+    assert late.shape == (5, 112, 14, 14)
+    for again, one in zip(run_backbone(clip, 224, 3, ("top", "late")), (top, late), strict=True):
+        assert np.array_equal(again, one)
 
 
 def test_a_description_is_the_same_every_time(video):

@@ -7,6 +7,7 @@ from hypothesis.extra.numpy import arrays
 
 from sorakit.errors import UnsupportedError, UsageError
 from sorakit.types import FrameGeometry
+from sorakit.video import convert
 from sorakit.video.convert import (
     array_to_rgb,
     frame_to_rgb,
@@ -53,6 +54,39 @@ def test_wrong_shapes_are_refused():
         rgb_to_array(np.zeros((2, 4, 4, 3), np.float32))
     with pytest.raises(UsageError, match=r"\(3, T, H, W\)"):
         array_to_rgb(np.zeros((2, 4, 4, 3), np.float32))
+
+
+def noise_frame(pixel_format: str, width: int, height: int) -> av.VideoFrame:
+    """A frame whose planes hold every value that fits."""
+    rng = np.random.default_rng(width)
+    frame = av.VideoFrame(width, height, pixel_format)
+    deep = frame.format.components[0].bits > 8
+    for plane in frame.planes:
+        stored = np.frombuffer(memoryview(plane), "<u2" if deep else np.uint8)
+        stored[:] = rng.integers(0, 1 << frame.format.components[0].bits, stored.size)
+    return frame
+
+
+@pytest.mark.parametrize("pixel_format", ["yuv420p", "yuvj420p", "yuv422p", "yuv444p", "nv12", "yuv420p10le"])
+@pytest.mark.parametrize(
+    ("width", "height", "size"),
+    [(64, 48, None), (65, 49, None), (1920, 1080, (853, 480)), (300, 500, (145, 231)), (200, 100, (99, 49))],
+)
+def test_rgb_made_by_planes_is_that_of_packed_pixels(pixel_format, width, height, size, monkeypatch):
+    frame = noise_frame(pixel_format, width, height)
+    assert convert._same_by_plane(frame, *(size or (width, height)))
+    for matrix in (1, 2, 5):
+        frame.colorspace = matrix
+        by_plane = frame_to_rgb(frame, size)
+        with monkeypatch.context() as patch:
+            patch.setattr(convert, "_same_by_plane", lambda *_: False)
+            assert np.array_equal(by_plane, frame_to_rgb(frame, size))
+
+
+@pytest.mark.parametrize("size", [(480, 270), (853, 480)])
+def test_rgb_that_planes_would_round_otherwise_is_made_packed(size):
+    assert not convert._same_by_plane(noise_frame("yuv420p", 1280, 720), *size)
+    assert not convert._same_by_plane(noise_frame("gray", 64, 48), 64, 48)
 
 
 WITH_LUMA = ("yuv420p", "yuvj444p", "yuv420p10le", "nv12", "gray")
