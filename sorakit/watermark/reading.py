@@ -13,6 +13,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from sorakit.types import Luma, WatermarkEvidence
 from sorakit.video.read import read_luma
 from sorakit.watermark.base import PUBLIC_KEY
@@ -24,15 +26,18 @@ __all__ = ["read_file", "read_marks", "reads_under"]
 PUBLIC, SECRET = "public", "secret"
 _LONG = 10.0
 """Seconds from which decoding all frames costs more than choosing some."""
-_FIRST_LOOK, _MOST = 12, 64
-_READINGS = 3  # of one file at most: a chance match has that many tries
+_LOOKS, _MOST = (6, 12), 64
+_GLANCES = 12
+"""Frames that a whole file is to give where its beginning has shown the mark."""
+_READINGS = len(_LOOKS) + 2  # of one file at most: a chance match has that many tries
 
 
 def read_file(path: Path, duration: float, secret: Sequence[dict[str, str]] = ()) -> WatermarkEvidence:
     """The marks in a video file, `duration` seconds long, as `probe` told.
 
-    Of a long file 64 frames are read, or fewer: once the mark shows in the first twelve, where it was put,
-    only a frame now and then, to see that the rest carries it too; if it does not, all of them after all.
+    Of a long file 64 frames are read, or fewer: once the mark shows in the first six, or twelve, where it
+    was put, only a frame now and then, to see that the rest carries it too; if it does not, all of them
+    after all.
 
     Raises as `read_luma` does.
 
@@ -42,10 +47,14 @@ def read_file(path: Path, duration: float, secret: Sequence[dict[str, str]] = ()
     if duration <= _LONG:
         return read_marks(read_luma(path, max_frames=FRAMES_WANTED), secret)
     seen = False
-    frames = read_luma(path, max_frames=_MOST, apart=lambda: duration / _FIRST_LOOK if seen else 0.0)
-    gathered = gather(islice(frames, _FIRST_LOOK), _keys(secret))
-    first = _read(gathered, secret, thorough=False)
-    seen = first.found and (SECRET in first.keys or not secret)
+    frames = read_luma(path, max_frames=_MOST, apart=lambda: duration / _GLANCES if seen else 0.0)
+    gathered: Averages = {}
+    for more in np.diff(_LOOKS, prepend=0):
+        gathered = gather(islice(frames, int(more)), _keys(secret), gathered)
+        first = _read(gathered, secret, thorough=False, parts=False)
+        seen = first.found and (SECRET in first.keys or not secret)
+        if seen:
+            break
     whole = _read(gather(frames, _keys(secret), gathered), secret, thorough=not seen)
     if seen and not (whole.found and all(segment["state"] == "marked" for segment in whole.segments)):
         return read_marks(read_luma(path, max_frames=_MOST), secret)
@@ -73,9 +82,11 @@ def _keys(secret: Sequence[dict[str, str]]) -> list[bytes]:
     return [PUBLIC_KEY, *(bytes.fromhex(item["key"]) for item in secret)]
 
 
-def _read(gathered: Averages, secret: Sequence[dict[str, str]], *, thorough: bool) -> WatermarkEvidence:
+def _read(
+    gathered: Averages, secret: Sequence[dict[str, str]], *, thorough: bool, parts: bool = True
+) -> WatermarkEvidence:
     def read(key: bytes) -> WatermarkEvidence:
-        found = VideoWatermark().read(gathered, key=key, thorough=thorough)
+        found = VideoWatermark().read(gathered, key=key, thorough=thorough, parts=parts)
         return _within(found, _READINGS * (1 + len(secret)))
 
     shown = read(PUBLIC_KEY)
