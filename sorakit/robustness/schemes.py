@@ -42,8 +42,10 @@ RGB_BELOW_LUMA = 1.32
 
 
 State = dict[str, float]
-"""What a scheme has to know of a clip to mark and to read it, such as its step; plain JSON. `frames`: how many
-pictures come, as `publish` knows it too."""
+"""What a scheme has to know of a clip to mark and to read it, such as its step; plain JSON.
+
+`frames`: how many pictures come, which `publish` knows too.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,8 +82,7 @@ def _marked(task: dict[str, Any], spec: SchemeSpec, marked: Path) -> dict[str, A
 
 
 def _carrier(clip: Path, frames: int | None, short_side: int, seconds: float) -> tuple[Stream[Rgb], int]:
-    """The pictures that a scheme gets, and their number: of the first `seconds` all, or `frames` spread evenly.
-    """
+    """What a scheme gets, and how many: all pictures of the first `seconds`, or `frames` spread over them."""
     info = probe(clip)
     rate, length = rate_of(info), min(seconds, max(info.duration, 1e-3))
     count = max(1, round(length * float(rate)))

@@ -8,9 +8,9 @@ and skies never get more than the flat amplitude whatever the target.
 
 The first frames after a cut get up to 2.6 times the amplitude, flat areas no more: the eye sees no detail
 there (Seyler and Budrikis 1965), and every encoder spends a key frame there, from which coarse encodings copy
-the rest of the shot. What they take beyond the targets is saved on the frames that follow. Less is taken where
-few follow: a second cut out of them is read by what is left to them. The targets are two: mean square error,
-and structural similarity, which counts what is added to flat pictures.
+the rest of the shot. What they take beyond the targets is saved on the frames that follow, evenly where their
+number is known, and less is taken where too few follow. The targets are two: mean square error, and
+structural similarity, which counts what is added to flat pictures.
 """
 
 from collections.abc import Sequence
@@ -59,8 +59,8 @@ _ROUNDING = 1 / 12  # mean square of rounding to whole levels
 _MARGIN = 0.03  # dB, for what is still owed when a short video ends
 _PAYBACK, _REPAY_FRAMES = 0.5, 2
 """Largest share of a frame's budget that goes into what earlier frames overspent; and how fast."""
-_SPREAD = 0.3
-"""The same where the number of frames is known: at most planned for; half of it is paid at least."""
+_CALMLY = 0.25
+"""The same where the number of frames is known and leaves time: a second cut out has to be readable."""
 _LEAST = 0.25  # of a frame's energy stays, whatever the accounts say
 _DISSIMILAR, _AT = 0.0072, 45.0
 """Structural similarity that a frame may lose at this PSNR, dB, so that the mean stays above 0.992."""
@@ -150,7 +150,7 @@ class LumaEmbedder:
         """
         known = np.isfinite(self._left)
         due = max(self._debts) / max(1.0, self._left - _LAST) if known else _PAYBACK
-        most = min(_PAYBACK, max(_SPREAD / 2, due))
+        most = min(_PAYBACK, max(_CALMLY, due))
         allowed = [1 - min(debt / _REPAY_FRAMES, most) for debt in self._debts]
         if self._count == 1:
             return min(allowed)
@@ -159,7 +159,7 @@ class LumaEmbedder:
 
     def _affordable(self) -> float:
         """How much stronger the first frame of a shot may be, if the frames left are to pay for it."""
-        spare = _SPREAD * (self._left - _LAST) - max(self._debts)
+        spare = _PAYBACK * (self._left - _LAST) - max(self._debts)
         return float(min(_AFTER_CUT, np.sqrt(1 + max(0.0, spare) / _TAIL)))
 
     def _boosted(self, amplitude: Floats) -> Floats:

@@ -13,8 +13,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from sorakit.types import Luma, WatermarkEvidence
 from sorakit.video.read import read_luma
 from sorakit.watermark.base import PUBLIC_KEY
@@ -26,18 +24,16 @@ __all__ = ["read_file", "read_marks", "reads_under"]
 PUBLIC, SECRET = "public", "secret"
 _LONG = 10.0
 """Seconds from which decoding all frames costs more than choosing some."""
-_LOOKS, _MOST = (6, 12), 64
-_GLANCES = 12
-"""Frames that a whole file is to give where its beginning has shown the mark."""
-_READINGS = len(_LOOKS) + 2  # of one file at most: a chance match has that many tries
+_FIRST_LOOK, _GLANCES, _MOST = 6, 12, 64
+"""Frames of the beginning, of the whole where they showed the mark, and of the whole where they did not."""
+_READINGS = 3  # of one file at most: a chance match has that many tries
 
 
 def read_file(path: Path, duration: float, secret: Sequence[dict[str, str]] = ()) -> WatermarkEvidence:
     """The marks in a video file, `duration` seconds long, as `probe` told.
 
-    Of a long file 64 frames are read, or fewer: once the mark shows in the first six, or twelve, where it
-    was put, only a frame now and then, to see that the rest carries it too; if it does not, all of them
-    after all.
+    Of a long file 64 frames are read, or fewer: once the mark shows in the first six, where it was put,
+    only a frame now and then, to see that the rest carries it too; if it does not, all of them after all.
 
     Raises as `read_luma` does.
 
@@ -48,13 +44,9 @@ def read_file(path: Path, duration: float, secret: Sequence[dict[str, str]] = ()
         return read_marks(read_luma(path, max_frames=FRAMES_WANTED), secret)
     seen = False
     frames = read_luma(path, max_frames=_MOST, apart=lambda: duration / _GLANCES if seen else 0.0)
-    gathered: Averages = {}
-    for more in np.diff(_LOOKS, prepend=0):
-        gathered = gather(islice(frames, int(more)), _keys(secret), gathered)
-        first = _read(gathered, secret, thorough=False, parts=False)
-        seen = first.found and (SECRET in first.keys or not secret)
-        if seen:
-            break
+    gathered = gather(islice(frames, _FIRST_LOOK), _keys(secret))
+    first = _read(gathered, secret, thorough=False, parts=False)
+    seen = first.found and (SECRET in first.keys or not secret)
     whole = _read(gather(frames, _keys(secret), gathered), secret, thorough=not seen)
     if seen and not (whole.found and all(segment["state"] == "marked" for segment in whole.segments)):
         return read_marks(read_luma(path, max_frames=_MOST), secret)
