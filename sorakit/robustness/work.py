@@ -73,7 +73,7 @@ def _marked(task: dict[str, Any], spec: SchemeSpec, marked: Path) -> dict[str, A
     else:
         scheme = open_scheme(spec)
         payload = payload_of(task["seed"], task["clip"], scheme.bits)
-        state = scheme.tune(first, payload, task["psnr"]) | {"frames": count}
+        state = scheme.tune(first, payload, task["psnr"]) | {"frames": float(count)}
         frames = looks.after(scheme.mark(looks.before(pictures), payload, state))
     part = marked.with_name(f".{marked.name}")
     encode(Stream(frames, stream.rate), Job("marked for a measurement", part, part), CRF)

@@ -157,7 +157,7 @@ def _residual(frame: Floats) -> tuple[Floats, Floats]:
     A Gaussian blur would leave edges in the residual, the loudest noise that there is; the bilateral filter
     (Tomasi and Manduchi 1998) follows them.
     """
-    residual = frame - cv2.bilateralFilter(frame, 7, _EDGE, _REACH)
+    residual = np.asarray(frame - cv2.bilateralFilter(frame, 7, _EDGE, _REACH), dtype=np.float32)
     box = round(15 * WORKING / CANONICAL) | 1
     deviation = np.sqrt(np.maximum(cv2.blur(residual * residual, (box, box)), 0))
     return residual, np.asarray(deviation, dtype=np.float32)
