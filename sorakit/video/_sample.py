@@ -4,6 +4,7 @@ In: a path and how many frames. Out: (seconds, decoded frame, geometry), in orde
 decoded through; in long ones each wanted time costs a seek to the key frame before it and a few frames more.
 """
 
+import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -73,7 +74,13 @@ def _some(path: str | Path, wanted: int, threads: int, apart: Callable[[], float
 
 
 def _look(container: InputContainer, stream: VideoStream, name: str) -> VideoInfo:
-    frame = next(decode(container, stream), None)
+    # A decoder that may reorder gives up its first picture only with the third or at the end.
+    frame = next(decode(container, stream, packets=1), None)
+    if frame is None:  # it is broken, or in more than one packet
+        with contextlib.suppress(av.FFmpegError):
+            container.seek(stream.start_time or 0, stream=stream)
+        stream.codec_context.flush_buffers()
+        frame = next(decode(container, stream), None)
     if frame is None:
         raise NotAVideoError(f"{name} has no picture that can be decoded; it is damaged or empty")
     return describe(container, stream, frame)

@@ -39,6 +39,7 @@ _NINE = np.stack(np.meshgrid([-1.0, 0.0, 1.0], [-1.0, 0.0, 1.0]), axis=-1).resha
 _CLIP = 2.5
 _FLOOR = 1.5
 _POWER = 1.75
+_CRISP_FLOOR = 0.5  # and the power 2
 _LOUDEST = 2.0  # root mean squares at which one carrier's vote is capped
 
 Doubles = npt.NDArray[np.float64]
@@ -68,6 +69,7 @@ class Average:
         self._white: list[Floats] = []
         self._weights: list[float] = []
         self._cuts = Cuts()
+        self._crisp: Floats | None = None
         self.seconds: list[float] = []
         self.centre = np.zeros(2)
 
@@ -84,7 +86,10 @@ class Average:
             height, width = luma.shape
             self.centre = np.array([width, height]) * (CANONICAL / min(width, height) / 2 / self._zoom)
         self._weights.append(self._weight(seconds, small))
-        self._white.append(_whiten(small))
+        residual, deviation = _residual(small)
+        self._white.append(_whiten(residual, deviation))
+        crisp = np.float32(self._weights[-1]) * _whiten(residual, deviation, _CRISP_FLOOR, 2.0)
+        self._crisp = crisp if self._crisp is None else self._crisp + crisp
         self.seconds.append(seconds)
 
     def mean(self, start: int = 0, stop: int | None = None) -> Floats:
@@ -100,6 +105,15 @@ class Average:
     def spectrum(self, start: int = 0, stop: int | None = None) -> Spectrum:
         """The transform of that mean."""
         return Spectrum(self.mean(start, stop))
+
+    def crisp(self) -> Spectrum:
+        """The transform of all frames' mean with a louder say for flat areas.
+
+        They carry the mark best where it is left in them; coarse coding takes it from them first.
+        """
+        if self._crisp is None:
+            raise ValueError("no frame was added; call `add` first")
+        return Spectrum(self._crisp)
 
     def _weight(self, seconds: float, small: Floats) -> float:
         cut = self._cuts(small[4::8, 4::8])
@@ -137,17 +151,23 @@ def _working(luma: Luma, shape: tuple[int, ...] | None) -> Floats:
     return np.asarray(resized, dtype=np.float32)
 
 
-def _whiten(frame: Floats) -> Floats:
-    """Take off an edge-keeping blur, divide by the local deviation, clip: a pixel counts by what it can tell.
+def _residual(frame: Floats) -> tuple[Floats, Floats]:
+    """What an edge-keeping blur takes off, and its local deviation.
 
     A Gaussian blur would leave edges in the residual, the loudest noise that there is; the bilateral filter
     (Tomasi and Manduchi 1998) follows them.
     """
-    residual = frame - cv2.bilateralFilter(frame, 7, _EDGE, _REACH)
+    residual = np.asarray(frame - cv2.bilateralFilter(frame, 7, _EDGE, _REACH), dtype=np.float32)
     box = round(15 * WORKING / CANONICAL) | 1
-    deviation = np.sqrt(np.maximum(cv2.blur(residual * residual, (box, box)), 0)) + np.float32(_FLOOR)
-    clipped = np.clip(residual / deviation, -_CLIP, _CLIP)
-    return np.asarray(clipped * cv2.pow(deviation, 1 - _POWER), dtype=np.float32)
+    deviation = np.sqrt(np.maximum(cv2.blur(residual * residual, (box, box)), 0))
+    return residual, np.asarray(deviation, dtype=np.float32)
+
+
+def _whiten(residual: Floats, deviation: Floats, floor: float = _FLOOR, power: float = _POWER) -> Floats:
+    """Divide by the local deviation and clip: a pixel counts by what it can tell."""
+    level = deviation + np.float32(floor)
+    clipped = np.clip(residual / level, -_CLIP, _CLIP)
+    return np.asarray(clipped * cv2.pow(level, 1 - power), dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)

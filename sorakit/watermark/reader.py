@@ -1,10 +1,10 @@
 """The order in which one detection tries places, likely ones first, and what it made of each stretch.
 
 In: whitened frames and a key's carriers. Out: the best decode, and segments in time. First the untouched
-geometry, found and taken for granted, then mirrorings and quarter turns, then halves and quarters of the time
-(a spliced clip carries two payloads, which blur each other), then the search; last the picture in parts, each
-with a place of its own, which follows perspective and lens distortion (piecewise affine synchronisation, as
-image registration does).
+geometry, found and taken for granted, once more with a louder say for flat areas, then mirrorings and quarter
+turns, then halves and quarters of the time (a spliced clip carries two payloads, which blur each other), then
+the search; last the picture in parts, each with a place of its own, which follows perspective and lens
+distortion (piecewise affine synchronisation, as image registration does).
 Every choice uses synchronisation carriers and magnitudes only: `gate` needs that.
 """
 
@@ -80,6 +80,8 @@ class Reader:
         yield [(picture, self._untouched(picture))]
         # Without looking: whoever averages many clips can take off the synchronisation, not the payload.
         yield [(picture, Place(DIHEDRAL[0], self._average.centre % TILE, 0.0))]
+        crisp = self._average.crisp()
+        yield [(crisp, self._untouched(crisp))]
         for place in self._upright(picture)[:_UPRIGHT_PLACES]:
             yield [(picture, place)]
         for a, b in _stretches(self._average.count):
@@ -91,6 +93,8 @@ class Reader:
         places = search(picture, self._lattice)
         for place in places:
             yield [(picture, place)]
+        for place in places[:2]:
+            yield [(crisp, place)]
         for place in places[:2]:
             yield self._piecewise(place)
 

@@ -24,14 +24,15 @@ __all__ = ["read_file", "read_marks", "reads_under"]
 PUBLIC, SECRET = "public", "secret"
 _LONG = 10.0
 """Seconds from which decoding all frames costs more than choosing some."""
-_FIRST_LOOK, _MOST = 12, 64
+_FIRST_LOOK, _GLANCES, _MOST = 6, 12, 64
+"""Frames of the beginning, of the whole where they showed the mark, and of the whole where they did not."""
 _READINGS = 3  # of one file at most: a chance match has that many tries
 
 
 def read_file(path: Path, duration: float, secret: Sequence[dict[str, str]] = ()) -> WatermarkEvidence:
     """The marks in a video file, `duration` seconds long, as `probe` told.
 
-    Of a long file 64 frames are read, or fewer: once the mark shows in the first twelve, where it was put,
+    Of a long file 64 frames are read, or fewer: once the mark shows in the first six, where it was put,
     only a frame now and then, to see that the rest carries it too; if it does not, all of them after all.
 
     Raises as `read_luma` does.
@@ -42,9 +43,9 @@ def read_file(path: Path, duration: float, secret: Sequence[dict[str, str]] = ()
     if duration <= _LONG:
         return read_marks(read_luma(path, max_frames=FRAMES_WANTED), secret)
     seen = False
-    frames = read_luma(path, max_frames=_MOST, apart=lambda: duration / _FIRST_LOOK if seen else 0.0)
+    frames = read_luma(path, max_frames=_MOST, apart=lambda: duration / _GLANCES if seen else 0.0)
     gathered = gather(islice(frames, _FIRST_LOOK), _keys(secret))
-    first = _read(gathered, secret, thorough=False)
+    first = _read(gathered, secret, thorough=False, parts=False)
     seen = first.found and (SECRET in first.keys or not secret)
     whole = _read(gather(frames, _keys(secret), gathered), secret, thorough=not seen)
     if seen and not (whole.found and all(segment["state"] == "marked" for segment in whole.segments)):
@@ -73,9 +74,11 @@ def _keys(secret: Sequence[dict[str, str]]) -> list[bytes]:
     return [PUBLIC_KEY, *(bytes.fromhex(item["key"]) for item in secret)]
 
 
-def _read(gathered: Averages, secret: Sequence[dict[str, str]], *, thorough: bool) -> WatermarkEvidence:
+def _read(
+    gathered: Averages, secret: Sequence[dict[str, str]], *, thorough: bool, parts: bool = True
+) -> WatermarkEvidence:
     def read(key: bytes) -> WatermarkEvidence:
-        found = VideoWatermark().read(gathered, key=key, thorough=thorough)
+        found = VideoWatermark().read(gathered, key=key, thorough=thorough, parts=parts)
         return _within(found, _READINGS * (1 + len(secret)))
 
     shown = read(PUBLIC_KEY)

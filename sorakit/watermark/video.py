@@ -83,8 +83,13 @@ class VideoWatermark:
         """
         return self.read(gather(frames, (key,)), key=key, thorough=thorough)
 
-    def read(self, gathered: Averages, *, key: bytes, thorough: bool = True) -> WatermarkEvidence:
-        """The same as `detect` from what `gather` made for several keys, `key` among them."""
+    def read(
+        self, gathered: Averages, *, key: bytes, thorough: bool = True, parts: bool = True
+    ) -> WatermarkEvidence:
+        """The same as `detect` from what `gather` made for several keys, `key` among them.
+
+        Without `parts` the evidence has no segments, which cost more than finding the mark.
+        """
         average = gathered[zoom_of(key)]
         if not average.count:
             return WatermarkEvidence(algorithm=self.name)
@@ -98,7 +103,7 @@ class VideoWatermark:
             payload=f"{best.payload:016x}",
             log10_p=round(best.log10_p, 2),
             geometry=_geometry(best.place),
-            segments=reader.segments(best),
+            segments=reader.segments(best) if parts else [],
         )
 
 
