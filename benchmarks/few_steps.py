@@ -21,7 +21,7 @@ import torch
 from common import commit, table, wilson
 from torch import Tensor
 
-from sorakit.diffusion.guidance import Guidance, guided_velocity
+from sorakit.diffusion.guidance import guided_velocity
 from sorakit.diffusion.solver import SOLVERS, Velocity, sigmas
 from sorakit.generate import DEFAULT_MODEL, load_info, seeded
 from sorakit.model_info import model_folder
@@ -89,7 +89,7 @@ def rows(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
             steps = evaluations if solver != "heun" else evaluations // 2
             yield measure(model, args.n, args.seed, solver, steps)
     if args.student is not None:
-        unguided = replace(model, guidance=Guidance(1.0))
+        unguided = replace(model, info=model.info.model_copy(update={"guidance": 1.0}))
         for steps in STUDENT:
             yield measure(unguided, args.n, args.seed, "euler", steps)
         student = load_teacher(args.student, "usual")
