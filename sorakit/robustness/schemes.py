@@ -42,10 +42,7 @@ RGB_BELOW_LUMA = 1.32
 
 
 State = dict[str, float]
-"""What a scheme has to know of a clip to mark and to read it, such as its step; plain JSON.
-
-`frames`: how many pictures come, which `publish` knows too.
-"""
+"""What a scheme has to know of a clip to mark and to read it, such as its step; plain JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +127,7 @@ class Lattice:
 
     def mark(self, pictures: Iterator[Rgb], payload: int, state: State) -> Iterator[av.VideoFrame]:
         """See `Scheme`."""
-        count = int(state["frames"]) if "frames" in state else None
-        word = VERSION << ID_BITS | payload
-        return marked(map(rgb_to_frame, pictures), word, state["psnr"], count=count)
+        return marked(map(rgb_to_frame, pictures), VERSION << ID_BITS | payload, state["psnr"])
 
     def read(self, path: Path, _state: State) -> Reading:
         """See `Scheme`; all 64 bits have to be right, of which 4 are the version."""

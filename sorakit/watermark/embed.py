@@ -8,9 +8,9 @@ and skies never get more than the flat amplitude whatever the target.
 
 The first frames after a cut get up to 2.6 times the amplitude, flat areas no more: the eye sees no detail
 there (Seyler and Budrikis 1965), and every encoder spends a key frame there, from which coarse encodings copy
-the rest of the shot. What they take beyond the targets is saved on the frames that follow, evenly where their
-number is known, and less is taken where too few follow. The targets are two: mean square error, and
-structural similarity, which counts what is added to flat pictures.
+the rest of the shot. What they take beyond the targets is saved on the frames that follow, and less
+is taken where too few follow. The targets are two: mean square error, and structural similarity, which counts
+what is added to flat pictures.
 """
 
 from collections.abc import Sequence
@@ -58,10 +58,8 @@ _LAST = 5
 _ROUNDING = 1 / 12  # mean square of rounding to whole levels
 _MARGIN = 0.03  # dB, for what is still owed when a short video ends
 _PAYBACK, _REPAY_FRAMES = 0.5, 2
-"""Largest share of a frame's budget that goes into what earlier frames overspent; and how fast."""
-_CALMLY = 0.25
-"""The same where the number of frames is known and leaves time: a second cut out has to be readable."""
-_LEAST = 0.25  # of a frame's energy stays, whatever the accounts say
+"""Largest share of a frame's budget that goes into what earlier frames overspent; and how fast. More would
+save the similarity of pictures without fine detail, and lose their mark at the next encoding."""
 _DISSIMILAR, _AT = 0.0072, 45.0
 """Structural similarity that a frame may lose at this PSNR, dB, so that the mean stays above 0.992."""
 _WINDOW, _EVERY = 5, 3
@@ -100,7 +98,6 @@ class LumaEmbedder:
         self._boost = 1.0
         self._dissimilar = _DISSIMILAR * 10 ** ((_AT - psnr) / 10)
         self._debts = [0.0, 0.0]  # beyond the targets so far, in budgets of a frame
-        self._prices = [0.0, 0.0]  # what a unit of energy took last
         self._coded = np.empty(self._shape, dtype=np.uint8)  # kept: fresh pages cost more than the sum
 
     def __call__(self, luma: Luma) -> Luma:
@@ -110,24 +107,10 @@ class LumaEmbedder:
                 f"`luma` must be {np.dtype(self._dtype)} {self._shape}, got {luma.dtype} {luma.shape}; "
                 "make an embedder for each geometry"
             )
-        local = self._boosted(self._next_amplitude(luma))
-        energy = cv2.norm(local, cv2.NORM_L2SQR) / local.size
-        share = self._share(energy)
-        marked = self._added(luma, local, share)
-        spent = self._spent(luma, marked)
-        if self._count == 1 and max(spent) > self._boost**2:  # similarity may cost more than error does
-            share *= self._boost**2 / max(spent)
-            marked = self._added(luma, local, share)
-            spent = self._spent(luma, marked)
-        self._prices = [part / (share * energy) for part in spent]
-        self._debts = [max(0.0, debt + part - 1) for debt, part in zip(self._debts, spent, strict=True)]
-        return marked
-
-    def _added(self, luma: Luma, local: Floats, share: float) -> Luma:
-        """The plane with the pattern at `share` of the energy of amplitude `local`."""
         h, w = self._pattern.shape
+        local = self._boosted(self._next_amplitude(luma))
         amplitude = cv2.resize(local, (w, h), interpolation=cv2.INTER_LINEAR)
-        change = cv2.multiply(amplitude, self._pattern, dst=amplitude, scale=_STEPS * float(np.sqrt(share)))
+        change = cv2.multiply(amplitude, self._pattern, dst=amplitude, scale=_STEPS * self._thrift())
         coarse = np.clip(change + np.float32(128.5), 0, 255).astype(np.uint8)  # + 0.5: rounds
         coded = cv2.resize(coarse, self._shape[::-1], dst=self._coded, interpolation=cv2.INTER_LINEAR)
         coded = coded.astype(self._dtype, copy=False)
@@ -136,26 +119,15 @@ class LumaEmbedder:
         # Values beyond the legal range may stay as they were but must not grow.
         np.minimum(marked, np.maximum(luma, self._high, out=coded), out=marked)
         np.maximum(marked, np.minimum(luma, self._low, out=coded), out=marked)
+        error = cv2.norm(luma, marked, cv2.NORM_L2SQR) / (luma.size * self._unit**2)
+        spent = error / self._sigma**2, _dissimilarity(luma, marked, self._unit) / self._dissimilar
+        self._debts = [max(0.0, debt + part - 1) for debt, part in zip(self._debts, spent, strict=True)]
         return marked
 
-    def _spent(self, luma: Luma, marked: Luma) -> list[float]:
-        """What a frame takes of either account, in budgets of a frame."""
-        error = cv2.norm(luma, marked, cv2.NORM_L2SQR) / (luma.size * self._unit**2)
-        return [error / self._sigma**2, _dissimilarity(luma, marked, self._unit) / self._dissimilar]
-
-    def _share(self, energy: float) -> float:
-        """The share of `energy` that this frame gets: what it may take, less what earlier frames overspent.
-
-        What a unit of energy takes is known from the frame before; the first of a shot is measured instead.
-        """
-        known = np.isfinite(self._left)
-        due = max(self._debts) / max(1.0, self._left - _LAST) if known else _PAYBACK
-        most = min(_PAYBACK, max(_CALMLY, due))
-        allowed = [1 - min(debt / _REPAY_FRAMES, most) for debt in self._debts]
-        if self._count == 1:
-            return min(allowed)
-        shares = (part / max(price * energy, 1e-9) for part, price in zip(allowed, self._prices, strict=True))
-        return max(_LEAST, min(1.0, *shares))
+    def _thrift(self) -> float:
+        """Below 1 while earlier frames' excess is being paid back."""
+        owed = min(max(self._debts) / _REPAY_FRAMES, _PAYBACK)
+        return float(np.sqrt(1 - owed))
 
     def _affordable(self) -> float:
         """How much stronger the first frame of a shot may be, if the frames left are to pay for it."""
