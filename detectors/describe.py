@@ -56,9 +56,9 @@ def describe(clip: Canonical) -> Description:
     """
     hand = np.array(list(hand_features(clip).values()), np.float32)
     late, top = run_backbone(clip, _NET_SIDE, _EVERY, _SEEN)
-    spread = late.std((2, 3))
-    joined = np.concatenate([hand, top.mean((0, 2, 3)), late.mean((0, 2, 3)), spread.mean(0)])
-    frames = np.concatenate([top.mean((2, 3)), late.mean((2, 3)), spread], 1)
+    frames = _by_frame(late, top)
+    spread = frames[:, -_LATE:].mean(0)
+    joined = np.concatenate([hand, top.mean((0, 2, 3)), late.mean((0, 2, 3)), spread])
     return Description(joined.astype(np.float32), top.mean(0), late.mean(0), frames)
 
 
@@ -74,10 +74,14 @@ def reencoded(before: Description, clip: Canonical) -> Description:
         values[place[name]] = value
     seen = sorted({min(i, len(before.frames) - 1) for i in _PAIRED})
     rows = [_EVERY * i for i in seen]
-    late, top = run_backbone(Canonical(clip.luma[rows], clip.chroma[rows]), _NET_SIDE, 1, _SEEN)
-    after = np.concatenate([top.mean((2, 3)), late.mean((2, 3)), late.std((2, 3))], 1)
+    after = _by_frame(*run_backbone(Canonical(clip.luma[rows], clip.chroma[rows]), _NET_SIDE, 1, _SEEN))
     values[BLOCKS["top"][0] :] += (after - before.frames[seen]).mean(0)
     return replace(before, values=values)
+
+
+def _by_frame(late: Floats, top: Floats) -> Floats:
+    """Means of the last maps, means and deviations of the late ones, a row a frame."""
+    return np.concatenate([top.mean((2, 3)), late.mean((2, 3)), late.std((2, 3))], 1)
 
 
 @cache

@@ -81,10 +81,10 @@ def noise_of(pipe: "SoraPipeline", clip: Rgb, *, prompt: str, steps: int) -> Ten
 @torch.no_grad()
 def noise_of_latents(pipe: "SoraPipeline", z: Tensor, *, prompts: list[str], steps: int) -> Tensor:
     """As `noise_of`, for a batch `(B, C, T', H', W')` in the model's own space and a prompt each."""
-    text, empty = pipe.encode_prompt(prompts), pipe.encode_prompt([""] * len(prompts))
+    text = pipe.encode_prompt(prompts)
     set_timesteps(pipe.scheduler, steps, pipe._execution_device)
     levels = [float(s) for s in pipe.scheduler.sigmas]
-    return invert(guided_velocity(pipe.transformer, text, empty, Guidance(1.0)), z, levels)
+    return invert(guided_velocity(pipe.transformer, text, text, Guidance(1.0)), z, levels)
 
 
 def read_clip_mark(

@@ -107,7 +107,7 @@ class Average:
         return Spectrum(self.mean(start, stop))
 
     def crisp(self) -> Spectrum:
-        """The transform of all frames' mean with a louder say for flat areas.
+        """The transform of all frames' weighted sum, with a louder say for flat areas.
 
         They carry the mark best where it is left in them; coarse coding takes it from them first.
         """
