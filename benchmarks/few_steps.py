@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from torch import Tensor
 
 from sorakit.diffusion.guidance import guided_velocity
 from sorakit.diffusion.solver import SOLVERS, Velocity, sigmas
+from sorakit.diffusion.stochastic import stochastic
 from sorakit.generate import DEFAULT_MODEL, load_info, seeded
 from sorakit.model_info import model_folder
 from sorakit.prompts import fresh_scenes
@@ -59,7 +61,8 @@ def sample(model: Teacher, scenes: list[Scene], seeds: list[int], solver: str, s
     noise = torch.stack([torch.randn(shape, generator=seeded(s)) for s in seeds])
     text, empty = networks.text(tokens), networks.text(torch.zeros_like(tokens))
     field = Counted(guided_velocity(networks.dit, text, empty, model.guidance))
-    return model.codec.decode(SOLVERS[solver](field, noise, sigmas(steps, model.recipe.shift))), field.calls
+    ways = {**SOLVERS, "stochastic": partial(stochastic, generator=seeded(seeds[0]))}
+    return model.codec.decode(ways[solver](field, noise, sigmas(steps, model.recipe.shift))), field.calls
 
 
 def measure(model: Teacher, n: int, seed: int, solver: str, steps: int) -> dict[str, Any]:
@@ -84,7 +87,7 @@ def measure(model: Teacher, n: int, seed: int, solver: str, steps: int) -> dict[
 def rows(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """The model with each solver, then what it does unguided in a student's passes, then the student."""
     model = load_teacher(args.model, "usual")
-    for solver in SOLVERS:
+    for solver in (*SOLVERS, "stochastic"):
         for evaluations in EVALUATIONS:
             steps = evaluations if solver != "heun" else evaluations // 2
             yield measure(model, args.n, args.seed, solver, steps)

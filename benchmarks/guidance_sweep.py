@@ -1,6 +1,6 @@
 """Which sampling settings suit a model? A small grid, on prompts that measuring never meets.
 
-    python benchmarks/guidance_sweep.py [--model FOLDER] [--n 48] [--seeds 1] [--solvers euler dpm] [--quick]
+    python benchmarks/guidance_sweep.py [--model FOLDER] [--n 48] [--seeds 1] [--solvers NAME …] [--quick]
 
 First guidance and the noise level below which it stops, then steps, shift and solver with the best of those.
 All settings answer the same prompts from the same noise, so they are compared prompt by prompt. Two are
@@ -21,13 +21,12 @@ from typing import Any
 import numpy as np
 import torch
 from common import commit, table
-from diffusers.schedulers import FlowMatchEulerDiscreteScheduler
 
 from sorakit.fidelity import Sampling, Scores, run
 from sorakit.generate import DEFAULT_MODEL, load_info, load_pipeline
 from sorakit.intervals import share
 from sorakit.model_info import model_folder
-from sorakit.schedulers import scheduler_for
+from sorakit.schedulers import SCHEDULERS, scheduler_name, scheduler_of
 
 
 @dataclass(frozen=True)
@@ -57,13 +56,13 @@ class Tried:
 def own_setting(args: argparse.Namespace, pipe: Any) -> Setting:
     """What the model is sampled with now."""
     info = load_info(args.model)
-    return Setting(info.guidance, info.guidance_low, info.steps, float(pipe.scheduler.config.shift), "euler")
+    shift, solver = float(pipe.scheduler.config.shift), scheduler_name(pipe.scheduler) or "euler"
+    return Setting(info.guidance, info.guidance_low, info.steps, shift, solver)
 
 
 def attempt(setting: Setting, pipe: Any, args: argparse.Namespace) -> Tried:
     """Sample and score the development prompts."""
-    base: Any = FlowMatchEulerDiscreteScheduler  # diffusers has no types
-    pipe.scheduler = scheduler_for(setting.solver, base(shift=setting.shift))
+    pipe.scheduler = scheduler_of(setting.solver, setting.shift)
     how = Sampling(
         setting.steps, setting.guidance, setting.guidance_low, device=args.device, dtype=args.dtype
     )
@@ -145,7 +144,7 @@ def main() -> int:
     parser.add_argument("--lows", type=float, nargs="+", default=[0.0, 0.3, 0.6, 0.8])
     parser.add_argument("--steps", type=int, nargs="+", default=[8, 16, 24])
     parser.add_argument("--shifts", type=float, nargs="+", default=[2, 4, 6])
-    parser.add_argument("--solvers", nargs="+", default=["euler", "dpm"], help="euler, heun, dpm")
+    parser.add_argument("--solvers", nargs="+", choices=SCHEDULERS, default=["euler", "stochastic", "dpm"])
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype")
     parser.add_argument("--threads", type=int, default=1)

@@ -173,7 +173,7 @@ def main() -> None:
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     start, folder = time.process_time(), model_folder(args.model)
-    info, pipe = load_info(folder), load_pipeline(folder)
+    info, pipe = load_info(folder), load_pipeline(folder, solver="euler")
     result = measure(pipe, info, args.n, args.keys)
     result["fidelity"] = fidelity(pipe, info, args.fidelity) if args.fidelity else None
     result |= {"model": args.model, "cells": int(np.prod(pipe.canvas.shape(info.usual))), "commit": commit()}

@@ -45,7 +45,7 @@ def generate(
     fps: int = 12,
     steps: int | None = None,
     guidance: float | None = None,
-    solver: str = "euler",
+    solver: str | None = None,
     model: Path | None = None,
     device: str = "cpu",
     dtype: str | None = None,
@@ -56,9 +56,10 @@ def generate(
 
     `image`, `last_image`: what it starts from and ends with, files or `uint8 (H, W, 3)`; their centre is cut
     to the clip's shape and resized, then they are its frames bit for bit. `frames`, `height`, `width`,
-    `steps`, `guidance`: the model's own when not given. `solver`: "euler", "heun" (twice the evaluations) or
-    "dpm". `dtype`: "float32" (default), "bfloat16", "float16". `latent_key`: a secret key that the starting
-    noise is marked with (`sorakit.latent_mark`); the clip then depends on it too, and is no worse.
+    `steps`, `guidance`, `solver`: the model's own when not given. Solvers: "euler", "stochastic" (new noise
+    at each step), "heun" (twice the evaluations) or "dpm". `dtype`: "float32" (default), "bfloat16",
+    "float16". `latent_key`: a secret key that the starting noise is marked with (`sorakit.latent_mark`); the
+    clip then depends on it too, and a model that samples with new noise takes Euler's steps instead.
     Raises `UsageError` for a prompt outside the grammar or the model's knowledge, for sizes that do not fit
     and for images where the model takes none; `InputError` for a picture that does not read; `ModelError`
     when weights or the `gen` extra are missing.
@@ -79,7 +80,8 @@ def generate(
         info.check_given()
     steps = info.steps if steps is None else steps
     guidance = info.guidance if guidance is None else guidance
-    pipe = load_pipeline(folder, device=device, dtype=dtype, solver=solver)
+    way = solver if latent_key is None else _way_back(solver)
+    pipe = load_pipeline(folder, device=device, dtype=dtype, solver=way)
     mark = _latent_mark(pipe, info, (T, H, W), latent_key, seed=seed, prompt=prompt)
     out: Any = pipe(
         prompt,
@@ -96,7 +98,7 @@ def generate(
     )
     parameters = {
         "frames": T, "height": H, "width": W, "fps": fps, "steps": steps,
-        "guidance": guidance, "guidance_low": info.guidance_low, "solver": solver,
+        "guidance": guidance, "guidance_low": info.guidance_low, "solver": _solver_of(pipe),
         "device": device, "dtype": dtype or "float32",
     } | {k: "sha256:" + hashlib.sha256(v.tobytes()).hexdigest() for k, v in pictures.items()}  # fmt: skip
     parameters |= {} if latent_key is None else {"latent_mark": LATENT_SCHEME}
@@ -105,6 +107,22 @@ def generate(
         Ingredient(Path(v), title=_TITLES[k]) for k, v in given.items() if isinstance(v, Path | str)
     )
     return Clip(out.frames[0], Fraction(fps), about, sources)
+
+
+def _solver_of(pipe: "SoraPipeline") -> str | None:
+    from sorakit.schedulers import scheduler_name  # noqa: PLC0415
+
+    return scheduler_name(pipe.scheduler)
+
+
+def _way_back(solver: str | None) -> str:
+    """The solver for a starting noise that is to be read again."""
+    if solver == "stochastic":
+        raise UsageError(
+            "the stochastic solver draws new noise at each step: no mark in the first could be read; use "
+            "euler, or leave the latent mark out"
+        )
+    return solver or "euler"
 
 
 def _latent_mark(
@@ -146,7 +164,7 @@ def picture_of(image: Picture, height: int, width: int) -> Rgb:
 
 
 def load_pipeline(
-    folder: Path = DEFAULT_MODEL, *, device: str = "cpu", dtype: str | None = None, solver: str = "euler"
+    folder: Path = DEFAULT_MODEL, *, device: str = "cpu", dtype: str | None = None, solver: str | None = None
 ) -> "SoraPipeline":
     """The model in `folder` as a diffusers pipeline, quiet and ready; raises `ModelError`.
 
@@ -170,7 +188,8 @@ def load_pipeline(
             pipe = _assemble(folder, kinds[dtype]).to(target)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, AssertionError) as error:
         raise ModelError(f"the model in {folder} does not load on {device}: {error}") from error
-    pipe.scheduler = scheduler_for(solver, pipe.scheduler)
+    if solver is not None:
+        pipe.scheduler = scheduler_for(solver, pipe.scheduler)
     pipe.set_progress_bar_config(disable=True)  # type: ignore[no-untyped-call]
     return pipe
 

@@ -166,6 +166,7 @@ class DenoiseBlock(_Block):
         return [
             *made,
             InputParam("held"),
+            InputParam("generator"),
             InputParam("paste", default=True),
             InputParam("num_inference_steps", default=16),
             InputParam("guidance_scale", default=3.0),
@@ -185,6 +186,7 @@ class DenoiseBlock(_Block):
         block.latents = denoise(
             components.transformer, components.scheduler, block.latents,
             text=block.text, empty=block.empty, guidance=guidance, held=block.held, lead=block.paste,
+            generator=block.generator,
         )  # fmt: skip
         return self.write(components, state, block)
 

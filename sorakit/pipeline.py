@@ -159,8 +159,9 @@ class SoraPipeline(DiffusionPipeline):
         `image`, `last_image`: first and last frame, `uint8 (H, W, 3)` or PIL; `frames`: any frames by their
         place (see `sorakit.given`); a sequence gives each clip its own. They come out exactly as given;
         with `paste` false the model's own prediction stands in their places, to measure it.
-        `latents` `(N, C, T', H', W')`: starting noise in place of `generator`'s. The callback may return
-        changed `latents`. Equal seeds give equal clips on one device. Raises `UsageError`, `ModelError`.
+        `latents` `(N, C, T', H', W')`: starting noise in place of `generator`'s, which still gives what a
+        stochastic scheduler draws on the way. The callback may return changed `latents`. Equal seeds give
+        equal clips on one device. Raises `UsageError`, `ModelError`.
         """
         prompts, canvas = check_prompts(prompt), self.canvas
         size = size_of(self.size, num_frames, height, width)
@@ -178,7 +179,7 @@ class SoraPipeline(DiffusionPipeline):
         with self.progress_bar(total=len(self.scheduler.timesteps)) as bar:
             z = denoise(
                 self.transformer, self.scheduler, noise, text=text, empty=empty, guidance=guidance,
-                held=held, lead=paste, on_step=self._on_step(callback_on_step_end, bar),
+                held=held, lead=paste, generator=generator, on_step=self._on_step(callback_on_step_end, bar),
             )  # fmt: skip
         out = finish(canvas, z, output_type, given if paste else None)
         self.maybe_free_model_hooks()  # type: ignore[no-untyped-call]

@@ -110,10 +110,12 @@ def denoise(
     guidance: Guidance,
     held: Held | None = None,
     lead: bool = True,
+    generator: Generators = None,
     on_step: OnStep | None = None,
 ) -> Tensor:
     """`latents` `(N, C, T', H', W')` followed down `scheduler`'s noise levels to a clip, same shape.
 
+    `generator`: of the fresh noise, for schedulers that draw some at each step.
     With `held` the model sees the given frames; the field leads to them, or with `lead` false to what the
     model itself predicts in their places.
     """
@@ -124,9 +126,10 @@ def denoise(
         velocity = guided_velocity(shown, text, empty, guidance)
     else:
         velocity = guided_velocity(transformer, text, empty, guidance, held)
+    draws = {"generator": generator} if "generator" in inspect.signature(scheduler.step).parameters else {}
     for i, t in enumerate(scheduler.timesteps):
         v = velocity(latents, float(t) / 1000)  # (N, C, T', H', W')
-        latents = scheduler.step(v, t, latents, return_dict=False)[0]  # (N, C, T', H', W')
+        latents = scheduler.step(v, t, latents, **draws, return_dict=False)[0]  # (N, C, T', H', W')
         if on_step is not None:
             latents = on_step(i, t, latents)
     if not torch.isfinite(latents).all():

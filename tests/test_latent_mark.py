@@ -63,6 +63,13 @@ def test_a_replaced_half_shows(pipe: Any, clip: Any) -> None:
     assert not mark.found or mark.frames[:2].mean() > mark.frames[2:].mean() + 1
 
 
+def test_new_noise_at_each_step_and_a_mark_in_the_first_exclude_each_other(clip: Any) -> None:
+    assert clip.generation.parameters["solver"] == "euler"
+    assert generate(PROMPT, seed=SEED, model=FOLDER, steps=1).generation.parameters["solver"] == "stochastic"
+    with pytest.raises(UsageError, match="no mark in the first could be read; use euler"):
+        generate(PROMPT, seed=SEED, model=FOLDER, latent_key=KEY, solver="stochastic")
+
+
 def test_a_model_that_erases_its_noise_is_refused() -> None:
     with pytest.raises(UsageError, match="erases"):
         generate("a big red circle bounces on a navy background", seed=1, latent_key=KEY)

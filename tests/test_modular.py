@@ -14,6 +14,7 @@ from sorakit.model.tokenizer import build_tokenizer
 from sorakit.model.vae import VideoVAE
 from sorakit.modular import DecodeBlock, SoraBlocks, modular_pipeline
 from sorakit.pipeline import SoraPipeline
+from sorakit.schedulers import scheduler_of
 from sorakit.world.caption import EXAMPLE
 
 
@@ -45,7 +46,11 @@ def test_the_interface_is_the_one_written_for() -> None:
 
 @pytest.mark.parametrize("output_type", ["np", "pt", "latent"])
 @pytest.mark.parametrize("given", [False, True])
-def test_blocks_and_pipeline_agree_to_the_bit(pipe: SoraPipeline, output_type: str, given: bool) -> None:
+@pytest.mark.parametrize("solver", ["euler", "stochastic"])
+def test_blocks_and_pipeline_agree_to_the_bit(
+    pipe: SoraPipeline, output_type: str, given: bool, solver: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipe, "scheduler", scheduler_of(solver, 4.0))
     arguments: dict[str, Any] = {"num_inference_steps": 3, "guidance_scale": 2.0, "output_type": output_type}
     if given:
         arguments["image"] = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)

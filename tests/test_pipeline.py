@@ -23,6 +23,7 @@ from sorakit.model.text import TextEncoder
 from sorakit.model.tokenizer import build_tokenizer
 from sorakit.model.vae import VideoVAE
 from sorakit.pipeline import SoraPipeline
+from sorakit.schedulers import scheduler_for
 from sorakit.types import Rgb
 from sorakit.world.caption import EXAMPLE, parse
 from sorakit.world.oracle import mean_scores
@@ -230,6 +231,23 @@ def test_each_clip_of_a_batch_has_its_own(pipe: SoraPipeline) -> None:
     np.testing.assert_array_equal(both[0, 2], picture(4, 32, 32))
     alone = pipe(EXAMPLE, frames={2: picture(4, 32, 32)}, **args, generator=seeded(1)).frames[0]
     assert np.abs(both[0].astype(int) - alone).max() <= 1
+
+
+def test_new_noise_on_the_way_comes_from_each_clips_own_seed(
+    pipe: SoraPipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    args = {"num_frames": 4, "num_inference_steps": 3, "output_type": "latent"}
+    plain = pipe(EXAMPLE, **args, generator=seeded(1)).frames
+    monkeypatch.setattr(pipe, "scheduler", scheduler_for("stochastic", pipe.scheduler))
+    both = pipe([EXAMPLE, EXAMPLE], **args, generator=[seeded(1), seeded(2)]).frames
+    alone = pipe(EXAMPLE, **args, generator=seeded(1)).frames
+    assert torch.equal(alone, pipe(EXAMPLE, **args, generator=seeded(1)).frames)
+    torch.testing.assert_close(both[:1], alone)
+    assert (both[0] - both[1]).abs().max() > 0.1
+    assert (plain - alone).abs().max() > 0.01
+    start = torch.zeros_like(alone)
+    one, two = (pipe(EXAMPLE, **args, latents=start, generator=seeded(i)).frames for i in (1, 2))
+    assert (one - two).abs().max() > 0.01
 
 
 def test_pil_pictures_are_taken(pipe: SoraPipeline) -> None:

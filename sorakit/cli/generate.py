@@ -32,7 +32,11 @@ def generate(
     steps: Annotated[int | None, typer.Option(min=1, max=200, help="Sampling steps.")] = None,
     guidance: Annotated[float | None, typer.Option(min=0, max=20, help="Classifier-free guidance.")] = None,
     solver: Annotated[
-        str | None, typer.Option(help="`euler`, `heun`, `dpm` (sorakit models); the model's own is euler.")
+        str | None,
+        typer.Option(
+            help="`euler`, `stochastic` (new noise at each step), `heun`, `dpm`; default: the model's own "
+            "(sorakit models)."
+        ),
     ] = None,
     frames: Annotated[int | None, typer.Option(min=1, max=1024, help="Frames to make.")] = None,
     size: Annotated[int | None, typer.Option(min=16, max=4096, help="Both sides of the sample, px.")] = None,

@@ -9,6 +9,7 @@ import torch
 
 from sorakit.diffusion.guidance import Guidance, guided_velocity
 from sorakit.diffusion.solver import euler, sigmas
+from sorakit.diffusion.stochastic import stochastic
 from sorakit.model.dit import VideoDiT
 from sorakit.model.text import TextEncoder
 from sorakit.train.codec import Codec
@@ -49,7 +50,7 @@ def sample_clips(
     codec: Codec,
     seed: int = 5,
 ) -> Rgb:
-    """Clips `uint8 (N, T, H, W, 3)` for `prompts`, with Euler's solver and the recipe's steps and shift."""
+    """Clips `uint8 (N, T, H, W, 3)` for `prompts`, with the recipe's solver, steps and shift."""
     device = next(dit.parameters()).device
     generator = torch.Generator().manual_seed(seed)
     tokens = torch.from_numpy(np.stack([encode(p, recipe.length) for p in prompts])).to(device)
@@ -59,7 +60,11 @@ def sample_clips(
     if recipe.bf16:
         dit, text = copy.deepcopy(dit).bfloat16(), copy.deepcopy(text).bfloat16()
     velocity = guided_velocity(dit, text(tokens), text(torch.zeros_like(tokens)), guidance)
-    z = euler(velocity, noise, sigmas(recipe.steps, recipe.shift))  # (N, C, T, H, W)
+    levels = sigmas(recipe.steps, recipe.shift)
+    if recipe.solver == "stochastic":
+        z = stochastic(velocity, noise, levels, generator)  # (N, C, T, H, W)
+    else:
+        z = euler(velocity, noise, levels)  # (N, C, T, H, W)
     return codec.decode(z)
 
 

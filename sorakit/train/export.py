@@ -8,12 +8,12 @@ import argparse
 from pathlib import Path
 
 import torch
-from diffusers.schedulers import FlowMatchEulerDiscreteScheduler
 from torch import nn
 
 from sorakit.model.tokenizer import build_tokenizer
 from sorakit.model_info import ModelInfo
 from sorakit.pipeline import SoraPipeline
+from sorakit.schedulers import scheduler_of
 from sorakit.train.card import read_scores, write_card
 from sorakit.train.checkpoint import checkpoint_state
 from sorakit.train.folder import settle
@@ -40,7 +40,7 @@ def export_pipeline(trainer: Trainer, dtype: torch.dtype = torch.float16) -> Sor
         tokenizer=build_tokenizer(recipe.length),
         text_encoder=pair.text,
         transformer=pair.dit,
-        scheduler=FlowMatchEulerDiscreteScheduler(shift=recipe.shift),  # type: ignore[no-untyped-call]
+        scheduler=scheduler_of(recipe.solver, recipe.shift),
         vae=vae,
         size=recipe.shape,
     )

@@ -62,6 +62,7 @@ class Recipe:
     guidance_low: float = 0.5
     shift: float = 4.0
     steps: int = 16
+    solver: str = "euler"
     prompts: int = 48
     bf16: bool = True
     seed: int = 0
@@ -74,6 +75,7 @@ class Recipe:
             _need(name, getattr(self, name), getattr(self, name) > 0, "more than 0")
         for name in ("text_drop", "decoy", "given", "ema"):
             _need(name, getattr(self, name), 0 <= getattr(self, name) <= 1, "0 to 1")
+        _need("solver", self.solver, self.solver in ("euler", "stochastic"), '"euler" or "stochastic"')
         some = bool(self.shapes) and all(min(s) > 0 for s in self.shapes)
         _need("shapes", self.shapes, some, "(T, H, W), each more than 0")
         fits = len(self.odds) == len(self.shapes) and abs(sum(self.odds) - 1) < 1e-6 and min(self.odds) >= 0
@@ -160,6 +162,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             texture_weight=7.0,
             guidance=2.0,
             guidance_low=0.3,
+            solver="stochastic",
             about="one or two sprites, textures, camera moves and cuts, 64 px, in the autoencoder's latents",
         ),
         "tiny": Recipe(

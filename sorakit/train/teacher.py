@@ -103,7 +103,7 @@ def package(teacher: Teacher, student: Networks, out: Path, evaluations: int, sh
     for name, part in (("transformer", half.dit), ("text_encoder", half.text)):
         shutil.rmtree(out / name)  # or the teacher's shards would stay
         part.save_pretrained(out / name, safe_serialization=True)
-    _edit(out / "scheduler" / "scheduler_config.json", shift=shift)
+    _edit(out / "scheduler" / "scheduler_config.json", shift=shift, stochastic_sampling=False)
     name = f"{teacher.info.name}-{evaluations}step"
     _edit(out / "sorakit.json", name=name, steps=evaluations, guidance=1.0, guidance_low=0.0)
     settle(out)
