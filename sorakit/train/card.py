@@ -19,6 +19,7 @@ __all__ = ["card", "read_scores", "write_card"]
 _FACTS = ("all_facts", "colour", "shape", "size", "motion", "count", "background", "texture", "camera", "cut")
 _MOST_BYTES = 1 << 20
 _OPEN = "**Not measured yet.**"
+_STEPS = {"euler": "Euler steps", "stochastic": "steps with new noise at each"}
 
 
 def write_card(
@@ -101,8 +102,8 @@ def _training(recipe: Recipe, steps: int) -> str:
         f"- {steps:,} steps of about {clips} clips, Muon and AdamW at {recipe.lr:g}, "
         f"{'bfloat16 products over float32 weights' if recipe.bf16 else 'float32'}, average over steps with "
         f"decay {recipe.ema:g}, seed {recipe.seed}.\n"
-        f"- Sampling: {recipe.steps} Euler steps, shift {recipe.shift:g}, guidance {recipe.guidance:g} where "
-        f"σ ≥ {recipe.guidance_low:g}."
+        f"- Sampling: {recipe.steps} {_STEPS[recipe.solver]}, shift {recipe.shift:g}, guidance "
+        f"{recipe.guidance:g} where σ ≥ {recipe.guidance_low:g}."
     )
 
 
