@@ -42,7 +42,9 @@ RGB_BELOW_LUMA = 1.32
 
 
 State = dict[str, float]
-"""What a scheme has to know of a clip to mark and to read it, such as its step; plain JSON."""
+"""What a scheme has to know of a clip to mark and to read it, such as its step; plain JSON.
+
+`frames`: how many pictures come, which `publish` knows too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,9 @@ class Lattice:
 
     def mark(self, pictures: Iterator[Rgb], payload: int, state: State) -> Iterator[av.VideoFrame]:
         """See `Scheme`."""
-        return marked(map(rgb_to_frame, pictures), VERSION << ID_BITS | payload, state["psnr"])
+        count = int(state["frames"]) if "frames" in state else None
+        word = VERSION << ID_BITS | payload
+        return marked(map(rgb_to_frame, pictures), word, state["psnr"], count=count)
 
     def read(self, path: Path, _state: State) -> Reading:
         """See `Scheme`; all 64 bits have to be right, of which 4 are the version."""

@@ -61,10 +61,11 @@ def mark_one(task: dict[str, Any]) -> dict[str, Any]:
 
 
 def _marked(task: dict[str, Any], spec: SchemeSpec, marked: Path) -> dict[str, Any]:
-    stream, looks = _carrier(Path(task["clip"]), spec.frames, task["short_side"], task["seconds"]), _Looks()
+    clip, looks = Path(task["clip"]), _Looks()
+    stream, count = _carrier(clip, spec.frames, task["short_side"], task["seconds"])
     first = next(stream.frames, None)
     if first is None:
-        raise UnsupportedError(f"{Path(task['clip']).name} is too short: no picture is left of it")
+        raise UnsupportedError(f"{clip.name} is too short: no picture is left of it")
     pictures = chain([first], stream.frames)
     state: dict[str, float] = {}
     if spec.kind == "unmarked":
@@ -72,7 +73,7 @@ def _marked(task: dict[str, Any], spec: SchemeSpec, marked: Path) -> dict[str, A
     else:
         scheme = open_scheme(spec)
         payload = payload_of(task["seed"], task["clip"], scheme.bits)
-        state = scheme.tune(first, payload, task["psnr"])
+        state = scheme.tune(first, payload, task["psnr"]) | {"frames": count}
         frames = looks.after(scheme.mark(looks.before(pictures), payload, state))
     part = marked.with_name(f".{marked.name}")
     encode(Stream(frames, stream.rate), Job("marked for a measurement", part, part), CRF)
@@ -80,8 +81,8 @@ def _marked(task: dict[str, Any], spec: SchemeSpec, marked: Path) -> dict[str, A
     return {"state": state} | looks.result()
 
 
-def _carrier(clip: Path, frames: int | None, short_side: int, seconds: float) -> Stream[Rgb]:
-    """The pictures that a scheme gets: all of the first `seconds`, or `frames` spread over them."""
+def _carrier(clip: Path, frames: int | None, short_side: int, seconds: float) -> tuple[Stream[Rgb], int]:
+    """The pictures that a scheme gets: all of the first `seconds`, or `frames` spread over them; how many."""
     info = probe(clip)
     rate, length = rate_of(info), min(seconds, max(info.duration, 1e-3))
     count = max(1, round(length * float(rate)))
@@ -97,7 +98,7 @@ def _carrier(clip: Path, frames: int | None, short_side: int, seconds: float) ->
                 yield even(resize(rgb, *size))
 
     slow = rate if wanted is None else Fraction(len(wanted) / length).limit_denominator(1001)
-    return Stream(pictures(), slow)
+    return Stream(pictures(), slow), count if wanted is None else len(wanted)
 
 
 class _Looks:

@@ -8,9 +8,9 @@ and skies never get more than the flat amplitude whatever the target.
 
 The first frames after a cut get up to 2.6 times the amplitude, flat areas no more: the eye sees no detail
 there (Seyler and Budrikis 1965), and every encoder spends a key frame there, from which coarse encodings copy
-the rest of the shot. What they take beyond the targets is saved on the frames that follow, and less
-is taken where too few follow. The targets are two: mean square error, and structural similarity, which counts
-what is added to flat pictures.
+the rest of the shot. What they take beyond the targets is saved on the frames that follow, evenly where their
+number is known, since a second cut out of them has to be read too; less is taken where too few follow. The
+targets are two: mean square error, and structural similarity, which counts what is added to flat pictures.
 """
 
 from collections.abc import Sequence
@@ -54,12 +54,16 @@ _LITTLE = 1.02
 _TAIL = 1.2
 """What the frames after a cut take beyond the targets, together, over what the first of them takes."""
 _LAST = 5
-"""Frames in which the rest of a debt is paid back, by halves."""
+"""Frames at the end that a shot's first does not count on."""
 _ROUNDING = 1 / 12  # mean square of rounding to whole levels
 _MARGIN = 0.03  # dB, for what is still owed when a short video ends
-_PAYBACK, _REPAY_FRAMES = 0.5, 2
-"""Largest share of a frame's budget that goes into what earlier frames overspent; and how fast. More would
-save the similarity of pictures without fine detail, and lose their mark at the next encoding."""
+_PAYBACK = 0.5
+"""Largest share of a frame's budget that goes into what earlier frames overspent."""
+_SPREAD = 0.25
+"""The same where the number of frames is known, unless the last would end with a debt."""
+_SMALL, _LEAST = 140_000, 0.25
+"""Similarity leaves a frame at least _LEAST of its energy, but of a picture of at most so many px as much as
+the errors do: it has less to read from, and would lose its mark at the next encoding."""
 _DISSIMILAR, _AT = 0.0072, 45.0
 """Structural similarity that a frame may lose at this PSNR, dB, so that the mean stays above 0.992."""
 _WINDOW, _EVERY = 5, 3
@@ -98,6 +102,8 @@ class LumaEmbedder:
         self._boost = 1.0
         self._dissimilar = _DISSIMILAR * 10 ** ((_AT - psnr) / 10)
         self._debts = [0.0, 0.0]  # beyond the targets so far, in budgets of a frame
+        self._dear = 0.0  # budgets of similarity that a unit of energy took in the last frame of this shot
+        self._least = _LEAST if geometry.width * geometry.height > _SMALL else 1 - _PAYBACK
         self._coded = np.empty(self._shape, dtype=np.uint8)  # kept: fresh pages cost more than the sum
 
     def __call__(self, luma: Luma) -> Luma:
@@ -108,9 +114,11 @@ class LumaEmbedder:
                 "make an embedder for each geometry"
             )
         h, w = self._pattern.shape
-        local = self._boosted(self._next_amplitude(luma))
+        local = self._next_amplitude(luma)
+        share = self._share(local)
+        local = self._boosted(local)
         amplitude = cv2.resize(local, (w, h), interpolation=cv2.INTER_LINEAR)
-        change = cv2.multiply(amplitude, self._pattern, dst=amplitude, scale=_STEPS * self._thrift())
+        change = cv2.multiply(amplitude, self._pattern, dst=amplitude, scale=_STEPS * float(np.sqrt(share)))
         coarse = np.clip(change + np.float32(128.5), 0, 255).astype(np.uint8)  # + 0.5: rounds
         coded = cv2.resize(coarse, self._shape[::-1], dst=self._coded, interpolation=cv2.INTER_LINEAR)
         coded = coded.astype(self._dtype, copy=False)
@@ -121,13 +129,15 @@ class LumaEmbedder:
         np.maximum(marked, np.minimum(luma, self._low, out=coded), out=marked)
         error = cv2.norm(luma, marked, cv2.NORM_L2SQR) / (luma.size * self._unit**2)
         spent = error / self._sigma**2, _dissimilarity(luma, marked, self._unit) / self._dissimilar
+        self._dear = spent[1] / (share * _energy(local))
         self._debts = [max(0.0, debt + part - 1) for debt, part in zip(self._debts, spent, strict=True)]
         return marked
 
-    def _thrift(self) -> float:
-        """Below 1 while earlier frames' excess is being paid back."""
-        owed = min(max(self._debts) / _REPAY_FRAMES, _PAYBACK)
-        return float(np.sqrt(1 - owed))
+    def _share(self, local: Floats) -> float:
+        """What the accounts leave of the energy of amplitude `local`."""
+        least = _PAYBACK if np.isinf(self._left) else _SPREAD
+        error, similar = (1 - min(d, _PAYBACK, max(least, d / max(1, self._left + 1))) for d in self._debts)
+        return min(error, max(self._least, similar / max(1.0, self._dear * _energy(local))))
 
     def _affordable(self) -> float:
         """How much stronger the first frame of a shot may be, if the frames left are to pay for it."""
@@ -148,6 +158,7 @@ class LumaEmbedder:
         self._boost = 1 + _DECAY * (self._boost - 1)
         if self._cuts((luma[8::16, 8::16] / self._unit).astype(np.int16)):
             self._boost, self._amplitude, self._count = self._affordable(), None, 1
+            self._dear = 0.0
         if self._amplitude is not None and self._count % 2 == 0:
             return self._amplitude
         h, w = luma.shape
@@ -170,6 +181,11 @@ class LumaEmbedder:
         texture = cv2.pow(np.maximum(eroded - np.float32(_DEAD), 0), _EXPONENT)
         texture = np.minimum(texture, np.float32((_MAX - _FLAT_MAX) / _MAX_GAIN))
         return np.asarray(texture / (1 + (deviation / np.float32(_BUSY)) ** 2), dtype=np.float32)
+
+
+def _energy(amplitude: Floats) -> float:
+    """Mean square of a local amplitude, squared 8-bit levels."""
+    return float(cv2.norm(amplitude, cv2.NORM_L2SQR)) / amplitude.size
 
 
 def _dissimilarity(luma: Luma, marked: Luma, unit: float) -> float:

@@ -51,6 +51,52 @@ def test_structural_similarity_is_kept_in_flat_pictures() -> None:
     assert min(similar) < 0.9985  # there is a mark
 
 
+def _slopes(size: tuple[int, int], count: int, noise: float) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[: size[0], : size[1]]
+    slopes = (110 + 50 * np.sin((x + 3 * t) / 130) + 20 * np.cos((y - 2 * t) / 90) for t in range(count))
+    return [np.rint(s + noise * rng.standard_normal(size)).astype(np.uint8) for s in slopes]
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.5])
+@pytest.mark.parametrize("count", [None, 18, 48])
+def test_structural_similarity_is_kept_in_smooth_slopes(count: int | None, noise: float) -> None:
+    frames = _slopes((360, 512), count or 36, noise)
+    filt = MARK.embedder(FrameGeometry(512, 360), PAYLOAD, frames=count)
+    marked = [filt(f) for f in frames]
+    similar = [
+        structural_similarity(a.astype(np.float32), b.astype(np.float32))
+        for a, b in zip(frames, marked, strict=True)
+    ]
+    assert np.mean(similar) >= 0.992
+    assert MARK.detect((t / 24, f) for t, f in enumerate(marked[-6:])).payload == f"{PAYLOAD:016x}"
+
+
+def test_a_small_picture_keeps_half_of_the_energy_whatever_similarity_it_costs() -> None:
+    energy = []
+    for size in ((256, 448), (360, 512)):
+        frames = _slopes(size, 12, 0.5)
+        filt = MARK.embedder(FrameGeometry(size[1], size[0]), PAYLOAD, frames=48)
+        energy.append(np.mean([np.mean((filt(f).astype(float) - f) ** 2) for f in frames][6:]))
+    assert energy[0] > 1.2 * energy[1]
+
+
+def test_what_the_first_frame_took_is_spread_over_the_others_where_their_number_is_known(
+    textured: Callable,
+) -> None:
+    frames = textured(n=18, size=(540, 960))
+    filt = MARK.embedder(FrameGeometry(960, 540), PAYLOAD, frames=18)
+    energy = [float(np.mean((filt(f).astype(float) - f) ** 2)) for f in frames]
+    assert energy[0] > 4 * np.mean(energy[1:])
+    assert min(energy[3:]) > 0.85 * max(energy[3:])
+
+
+def test_more_frames_than_were_announced_are_marked_too(textured: Callable) -> None:
+    frames = textured(n=6)
+    filt = MARK.embedder(FrameGeometry(480, 270), PAYLOAD, frames=3)
+    assert all(np.any(filt(f) != f) for f in frames)
+
+
 def test_flat_areas_get_little_whatever_the_target(textured: Callable) -> None:
     frames = textured()
     for frame in frames:

@@ -118,14 +118,22 @@ def _copy(job: Job) -> None:
 
 
 def marked(
-    frames: Iterator[av.VideoFrame], payload: int, psnr: float, key: bytes = PUBLIC_KEY
+    frames: Iterator[av.VideoFrame],
+    payload: int,
+    psnr: float,
+    key: bytes = PUBLIC_KEY,
+    *,
+    count: int | None = None,
 ) -> Iterator[av.VideoFrame]:
-    """Frames of one size with the kit's own mark, at a luma PSNR of `psnr` dB or better."""
+    """Frames of one size with the kit's own mark, at a luma PSNR of `psnr` dB or better.
+
+    `count`: how many will come, where that is known.
+    """
     marker: Marker | None = None
     for frame in frames:
         if marker is None:
             geometry, mark = FrameGeometry(frame.width, frame.height), VideoWatermark()
-            marker = Marker(mark.embedder(geometry, payload, keys=(key,), psnr=psnr))
+            marker = Marker(mark.embedder(geometry, payload, keys=(key,), psnr=psnr, frames=count))
         yield marker(frame)
 
 
