@@ -23,7 +23,7 @@ from common import commit, table, wilson
 from torch import Tensor
 
 from sorakit.diffusion.guidance import guided_velocity
-from sorakit.diffusion.solver import SOLVERS, Velocity, sigmas
+from sorakit.diffusion.solver import SOLVERS, Solver, Velocity, sigmas
 from sorakit.diffusion.stochastic import stochastic
 from sorakit.generate import DEFAULT_MODEL, load_info, seeded
 from sorakit.model_info import model_folder
@@ -61,7 +61,7 @@ def sample(model: Teacher, scenes: list[Scene], seeds: list[int], solver: str, s
     noise = torch.stack([torch.randn(shape, generator=seeded(s)) for s in seeds])
     text, empty = networks.text(tokens), networks.text(torch.zeros_like(tokens))
     field = Counted(guided_velocity(networks.dit, text, empty, model.guidance))
-    ways = {**SOLVERS, "stochastic": partial(stochastic, generator=seeded(seeds[0]))}
+    ways: dict[str, Solver] = {**SOLVERS, "stochastic": partial(stochastic, generator=seeded(seeds[0]))}
     return model.codec.decode(ways[solver](field, noise, sigmas(steps, model.recipe.shift))), field.calls
 
 

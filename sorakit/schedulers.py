@@ -52,7 +52,8 @@ def scheduler_name(scheduler: Any) -> str | None:
     >>> scheduler_name(FlowMatchEulerDiscreteScheduler(stochastic_sampling=True))
     'stochastic'
     """
+    config: Any = scheduler.config
     if isinstance(scheduler, FlowMatchEulerDiscreteScheduler):
-        return "stochastic" if scheduler.config["stochastic_sampling"] else "euler"
+        return "stochastic" if config["stochastic_sampling"] else "euler"
     kinds = {"heun": FlowMatchHeunDiscreteScheduler, "dpm": DPMSolverMultistepScheduler}
     return next((name for name, kind in kinds.items() if isinstance(scheduler, kind)), None)
