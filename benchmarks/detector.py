@@ -23,7 +23,7 @@ from detectors.metrics import auc
 from detectors.shipped import Shipped
 from detectors.splits import final_set, folds
 from detectors.train import train
-from detectors.variants import LATER, PLAIN, SOCIAL
+from detectors.variants import PLAIN, SOCIAL
 
 
 def rows(part: dict[str, Any], title: str) -> list[list[str]]:
@@ -117,7 +117,7 @@ def main() -> None:
         return
     if chosen.each:
         items = [i for i in read_dataset(chosen.data) if i.label != "cg"]
-        found = gather(items, (PLAIN, LATER, SOCIAL), chosen.cache)
+        found = gather(items, Recipe().needs(), chosen.cache)
         print(table(["generator left out", "n", "AUC plain", "AUC social"], each_left_out(found)))
         print(f"of them in the final set: {sorted({i.group for i in np.array(items)[final_set(items)]})}")
         return

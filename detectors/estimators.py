@@ -71,14 +71,17 @@ class BlockFusion(ClassifierMixin, BaseEstimator):
         self.clip = clip
         self.max_iter = max_iter
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Learn a scaler and a regression a block; `coef_` `(d,)` and `intercept_` are of the fused logit."""
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, scaler: ClippedScaler | None = None) -> Self:
+        """Learn a scaler and a regression a block; `coef_` `(d,)` and `intercept_` are of the fused logit.
+
+        `scaler`: another model's in place of an own one, which lets the two be blended.
+        """
         X, y = validate_data(self, X, y, dtype=np.float64)
         check_classification_targets(y)
         w = _check_sample_weight(sample_weight, X)
         self.classes_, target = np.unique(y, return_inverse=True)
         _two(self.classes_)
-        self.scaler_ = ClippedScaler(self.clip).fit(X, sample_weight=w)
+        self.scaler_ = scaler or ClippedScaler(self.clip).fit(X, sample_weight=w)
         Z = self.scaler_.transform(X)
         ends = self.blocks or (X.shape[1],)
         self.starts_ = np.array((0, *ends[:-1]), np.int64)
@@ -98,6 +101,15 @@ class BlockFusion(ClassifierMixin, BaseEstimator):
             )
             self.coef_[start:end] = part.coef_[0] * share / spread
             self.intercept_ += float(part.intercept_[0]) * share / spread
+        return self
+
+    def blend(self, other: "BlockFusion", share: float) -> Self:
+        """Give `share` of the say to another model with the same scaler: still one linear model."""
+        check_is_fitted(self)
+        if other.scaler_ is not self.scaler_:
+            raise ValueError("`other` must have been fitted with this model's `scaler_`")
+        self.coef_ = (1 - share) * self.coef_ + share * other.coef_
+        self.intercept_ = (1 - share) * self.intercept_ + share * other.intercept_
         return self
 
     def decision_function(self, X: Any) -> Floats:

@@ -13,10 +13,10 @@ import numpy.typing as npt
 from detectors.cache import Table
 from detectors.dataset import Item
 from detectors.describe import BLOCKS
-from detectors.estimators import BlockFusion, Platt
+from detectors.estimators import BlockFusion, ClippedScaler, Platt
 from detectors.metrics import auc
 from detectors.splits import folds, source_weights
-from detectors.variants import LATER, PLAIN, SOCIAL
+from detectors.variants import AUGMENTED, LATER, PLAIN, SOCIAL
 
 __all__ = ["GRID", "Recipe", "fit_fusion", "held_out", "labels_of", "platt_of", "thresholds"]
 
@@ -31,12 +31,22 @@ _INNER = 3
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What is fitted: blocks and their shares, penalties to choose from, variants and what each weighs."""
+    """What is fitted: blocks and their shares, penalties to choose from, variants and what each weighs.
+
+    `copies`: variants for a second model, which has `share` of the say. On clips as they are it is the worse
+    one, at the strict end the better.
+    """
 
     blocks: tuple[int, ...] = tuple(end for _, end in BLOCKS.values())
     shares: tuple[float, ...] | None = None
     grid: tuple[tuple[float, ...], ...] = GRID
     variants: tuple[tuple[str, float], ...] = ((PLAIN, 1.0), (LATER, 1.0))
+    copies: tuple[tuple[str, float], ...] = ((AUGMENTED[0], 1.0),)
+    share: float = 1 / 3
+
+    def needs(self) -> tuple[str, ...]:
+        """The variants that a table must hold to be fitted and scored."""
+        return (*dict.fromkeys([v for v, _ in (*self.variants, *self.copies)] + [PLAIN, SOCIAL]),)
 
 
 def labels_of(items: Sequence[Item]) -> npt.NDArray[np.int64]:
@@ -45,13 +55,26 @@ def labels_of(items: Sequence[Item]) -> npt.NDArray[np.int64]:
 
 
 def fit_fusion(table: Table, recipe: Recipe, strengths: tuple[float, ...]) -> BlockFusion:
-    """One fusion on all variants of the recipe."""
-    X = np.concatenate([table.of(v) for v, _ in recipe.variants])
-    y = np.tile(labels_of(table.items), len(recipe.variants))
+    """One fusion on all variants of the recipe, blended with one on its copies."""
+    model = _fit_on(table, recipe, recipe.variants, strengths)
+    if not recipe.copies:
+        return model
+    return model.blend(_fit_on(table, recipe, recipe.copies, strengths, model.scaler_), recipe.share)
+
+
+def _fit_on(
+    table: Table,
+    recipe: Recipe,
+    variants: Sequence[tuple[str, float]],
+    strengths: tuple[float, ...],
+    scaler: ClippedScaler | None = None,
+) -> BlockFusion:
+    X = np.concatenate([table.of(v) for v, _ in variants])
+    y = np.tile(labels_of(table.items), len(variants))
     w = source_weights([i.label for i in table.items], [i.source for i in table.items])
-    weight = np.concatenate([w * share for _, share in recipe.variants])
+    weight = np.concatenate([w * share for _, share in variants])
     model = BlockFusion(blocks=recipe.blocks, strengths=strengths, shares=recipe.shares)
-    return model.fit(X, y, sample_weight=weight / weight.mean())
+    return model.fit(X, y, sample_weight=weight / weight.mean(), scaler=scaler)
 
 
 def choose(table: Table, recipe: Recipe, seed: int) -> tuple[float, ...]:

@@ -64,8 +64,7 @@ def train(
     tell: Report = report or (lambda _step, _share: None)
     recipe = Recipe()
     items = [i for i in read_dataset(data) if i.label != "cg"]
-    wanted = (*(v for v, _ in recipe.variants), SOCIAL)
-    table = gather(items, wanted, cache, lambda step, share: tell(step, 0.8 * share), bounds)
+    table = gather(items, recipe.needs(), cache, lambda step, share: tell(step, 0.8 * share), bounds)
     final = final_set(table.items)
     judged = None
     if keep_final_out or final_report:

@@ -41,6 +41,18 @@ def test_blocks_share_the_say():
     assert np.abs(alone.coef_[4:]).max() > 0
 
 
+def test_two_models_of_one_scaler_blend_into_one():
+    X, y = _data()
+    one = BlockFusion(blocks=(4, 12)).fit(X, y)
+    alone = one.decision_function(X)
+    noisy = X + np.random.default_rng(1).normal(size=X.shape)
+    two = BlockFusion(blocks=(4, 12)).fit(noisy, y, scaler=one.scaler_)
+    both = one.blend(two, 0.25).decision_function(X)
+    assert both == pytest.approx(0.75 * alone + 0.25 * two.decision_function(X))
+    with pytest.raises(ValueError, match="scaler_"):
+        one.blend(BlockFusion().fit(X, y), 0.5)
+
+
 def test_an_outlier_has_no_more_than_its_clip():
     X, y = _data()
     model = BlockFusion().fit(X, y)
