@@ -46,8 +46,8 @@ def generate(
     model: Annotated[
         str | None,
         typer.Option(
-            help="A packaged model's name (one-object, full-world, …), the folder of a sorakit or diffusers "
-            "model, or a hub id `owner/name`."
+            help="A packaged model's name (one-object, full-world-64, …), the folder of a sorakit or "
+            "diffusers model, or a hub id `owner/name`."
         ),
     ] = None,
     image: Annotated[
@@ -90,7 +90,7 @@ def generate(
     [bold]Example:[/]  sorakit generate "a big red circle moves left on a navy background" -o red.mp4 --seed 7
 
     [bold]Example:[/]  sorakit generate "a small cyan cross bounces and a big red square orbits on a dotted
-    navy background" -o two.mp4 --model full-world
+    navy background" -o two.mp4 --model full-world-64
 
     [bold]Example:[/]  sorakit generate "a red cat" -o cat.mp4 --model Wan-AI/Wan2.1-T2V-1.3B-Diffusers
     --device cuda --offload model --download
