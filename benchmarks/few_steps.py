@@ -93,12 +93,10 @@ def rows(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
             yield measure(model, args.n, args.seed, solver, steps)
     if args.student is not None:
         unguided = replace(model, info=model.info.model_copy(update={"guidance": 1.0}))
-        for solver in ("euler", "stochastic"):
-            for steps in STUDENT:
-                yield measure(unguided, args.n, args.seed, solver, steps)
-        student = load_teacher(args.student, "usual")
-        for steps in STUDENT:
-            yield measure(student, args.n, args.seed, "euler", steps)
+        for part in (unguided, load_teacher(args.student, "usual")):
+            for solver in ("euler", "stochastic"):
+                for steps in STUDENT:
+                    yield measure(part, args.n, args.seed, solver, steps)
 
 
 def main() -> int:
