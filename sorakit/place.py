@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sorakit.errors import OutputError, UsageError
+from sorakit.hold import hold_signals
 from sorakit.provenance.session import SIGNABLE, from_signer
 from sorakit.provenance.sidecar import SIDECAR_TYPES, find_sidecar, sidecar_of
 from sorakit.types import Clip
@@ -55,20 +56,26 @@ def _check_sidecar(sidecar: Path, *, overwrite: bool, source: Clip | Path | None
 
 @contextmanager
 def workplace(output: Path) -> Iterator[Path]:
-    """A hidden folder on the output's file system, removed whatever happens in it."""
+    """A hidden folder on the output's file system, removed whatever happens in it, or while it goes away."""
     for old in output.parent.glob(f"{_WORK}*"):  # what a killed process left behind
         with suppress(OSError):
             if time.time() - old.stat().st_mtime > _STALE_SECONDS:
                 shutil.rmtree(old)
+    folder: Path | None = None
     try:
-        with tempfile.TemporaryDirectory(prefix=_WORK, dir=output.parent) as folder:
-            yield Path(folder)
+        with hold_signals():
+            folder = Path(tempfile.mkdtemp(prefix=_WORK, dir=output.parent))
+        yield folder
     except OSError as e:
         if from_signer(e):
             raise
         raise OutputError(
             f"cannot write {output}: {e.strerror or e}; check free space and permissions"
         ) from e
+    finally:
+        if folder is not None:
+            with hold_signals():
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def in_place(signed: Path, output: Path) -> bool:

@@ -1,11 +1,14 @@
 """Signals wait for a block, and come out behind it with their own handler."""
 
+import shutil
 import signal
 import threading
+from pathlib import Path
 
 import pytest
 
 from sorakit.hold import hold_signals
+from sorakit.place import workplace
 
 
 def test_ctrl_c_waits_for_the_block() -> None:
@@ -48,3 +51,18 @@ def test_in_another_thread_it_does_nothing() -> None:
     thread.start()
     thread.join()
     assert seen == [signal.default_int_handler]
+
+
+def test_an_interrupt_while_the_hidden_folder_goes_away_leaves_none_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remove = shutil.rmtree
+
+    def interrupted(folder: Path, **options: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+        remove(folder, **options)
+
+    monkeypatch.setattr("shutil.rmtree", interrupted)
+    with pytest.raises(KeyboardInterrupt), workplace(tmp_path / "a.mp4") as folder:
+        (folder / "half").write_bytes(b"x")
+    assert not list(tmp_path.iterdir())
