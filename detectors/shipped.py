@@ -28,7 +28,9 @@ SHA256 = "8c600af5a3917b59dc55cccac30cfd73cd6f0d3b40aaac30b6e9decaa851f70a"
 
 _LONG = 8.0
 _SPAN = 1.7
-_CRF = 28
+_CRF, _PRESET = 28, "superfast"
+"""Of the copy: on 70 clips its change of the score goes with that of a social re-encode as that of a copy by
+`veryfast` does (correlation .54, .53), in half of the time."""
 
 
 @cache
@@ -96,5 +98,5 @@ def _again(judge: Judge, windows: Sequence[Window], first: Squares) -> float | N
     described = windows[0].described
     if judge.refuse(windows) or not judge.close(judge.score(described)):
         return None
-    copy = Canonical(*planes_of(compress(first.frames, crf=_CRF)))
+    copy = Canonical(*planes_of(compress(first.frames, crf=_CRF, preset=_PRESET)))
     return judge.score(reencoded(described, copy))

@@ -107,7 +107,7 @@ class StrengthLab(Shown):
         payload = new_payload()
         plain = [rgb_to_frame(f) for f in self._frames]
         before = [stored_luma(f).copy() for f in plain]
-        after = list(marked(iter(plain), payload, psnr))
+        after = list(marked(iter(plain), payload, psnr, count=len(plain)))
         lumas = [stored_luma(f).copy() for f in after]
         rgb = [frame_to_rgb(f) for f in after]
         arrived: Iterable[Luma] = (

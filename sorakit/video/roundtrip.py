@@ -12,6 +12,7 @@ import av
 import cv2
 import numpy as np
 import numpy.typing as npt
+from av.video.reformatter import VideoReformatter
 
 from sorakit.errors import NotAVideoError, UsageError
 from sorakit.types import Rgb
@@ -42,7 +43,7 @@ def compress(frames: Iterable[Rgb], *, crf: int, fps: int = 8, preset: str = "ve
     >>> planes_of(compress(np.zeros((2, 16, 16, 3), np.uint8), crf=23))[0].shape
     (2, 16, 16)
     """
-    buffer, stream = io.BytesIO(), None
+    buffer, stream, by = io.BytesIO(), None, VideoReformatter()
     with av.open(buffer, "w", format="mp4") as out:
         for frame in frames:
             if stream is None:
@@ -54,7 +55,7 @@ def compress(frames: Iterable[Rgb], *, crf: int, fps: int = 8, preset: str = "ve
                 stream.options = dict[str, object](_STEADY, crf=str(crf), preset=preset)
                 stream.codec_context.thread_count = 1
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
-            out.mux(stream.encode(picture))
+            out.mux(stream.encode(by.reformat(picture, format="yuv420p", threads=1)))
         if stream is None:
             raise UsageError("`frames` must hold at least one frame, got none")
         out.mux(stream.encode(None))
