@@ -148,7 +148,8 @@ class Remote:
             name = path[len(root) :].strip("/") if path.startswith(root) else ""
             name = name or PurePosixPath(path).name  # the URL of a single file
             hidden = any(part.startswith(".") for part in name.split("/"))
-            if hidden or info.get("type") != "file" or not wanted(name, self.pattern):
+            # Of a single file some backends say nothing.
+            if hidden or info.get("type", "file") != "file" or not wanted(name, self.pattern):
                 continue
             place = PurePosixPath(path)
             beside = [str(place.with_name(p.name)) for p in places_beside(Path(place.name))]
@@ -168,7 +169,9 @@ class Remote:
         end = time.monotonic() + MAX_SECONDS
         with tempfile.TemporaryDirectory(prefix="sorakit-scan-", dir=folder) as here:
             path = Path(here) / f"clip{safe}"
-            whole = _asked(lambda: root if fs.isfile(root) else f"{root.rstrip('/')}/{entry.name}", "open it")
+            # Asked only where it may be one: over HTTP a listing, too, passes for a file.
+            single = entry.name == PurePosixPath(root).name and _asked(lambda: fs.isfile(root), "open it")
+            whole = root if single else f"{root.rstrip('/')}/{entry.name}"
             _asked(lambda: _download(fs, whole, path, max_bytes, end), "download it")
             for there in entry.beside:
                 ending = ".c2pa" if not there.startswith(whole) else f"{safe}.c2pa"
@@ -182,10 +185,16 @@ class Remote:
         if parts.scheme not in ("http", "https"):
             return None
         place = parts.netloc.rpartition("@")[2]
-        path = f"{parts.path.rstrip('/')}/{quote(name)}"
+        path = parts.path.rstrip("/")
+        if PurePosixPath(path).name != name:  # else the URL is that of the file
+            path += f"/{quote(name, safe='/%')}"  # names of web listings are quoted already
         return urlunsplit((parts.scheme, place, path, "", ""))
 
     def _open(self) -> tuple[Any, str]:
+        try:
+            urlsplit(self.url)
+        except ValueError as e:
+            raise UsageError(f"the URL cannot be read: {e}; check it") from e
         if "::" in self.url:
             raise UsageError(f"a chained URL is not scanned, got {self.title}; unpack the archive first")
         try:
@@ -196,6 +205,11 @@ class Remote:
             fs, root = url_to_fs(self.url)
         except (ImportError, ValueError) as e:
             raise UsageError(f"{self.title} cannot be opened: {e}; install its package for fsspec") from e
+        except Exception as e:  # some backends connect here, some want more than a URL
+            text = " ".join(str(e).split())[:300]
+            raise InputError(
+                f"{self.title} cannot be opened ({type(e).__name__}: {text}); check the URL and permissions"
+            ) from e
         return fs, str(root)
 
 
