@@ -37,8 +37,9 @@ def progress_bar(title: str, *, quiet: bool = False) -> Iterator[Report]:
 
 
 def print_json(value: dict[str, Any]) -> None:
-    """One object, one line, on stdout."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+    """One object, one line, on stdout; bytes of a name that are no UTF-8 become JSON's escapes."""
+    line = json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
+    sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
 

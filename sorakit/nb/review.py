@@ -241,7 +241,8 @@ class ReviewQueue(Shown):
 
 def _read(path: Path) -> list[dict[str, Any]]:
     try:
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        text = path.read_text(encoding="utf-8")  # names may hold what `splitlines` takes for a line's end
+        rows = [json.loads(line) for line in text.split("\n") if line.strip()]
     except OSError as e:
         raise InputError(f"cannot read {path}: {e.strerror}; name the sorakit-scan.jsonl of a scan") from e
     except ValueError as e:

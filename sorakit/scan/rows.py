@@ -7,9 +7,10 @@ the first by name is the original, whichever was judged.
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from sorakit.moderation.policy import Policy, judge
 from sorakit.moderation.queue import verdict_of
 from sorakit.scan.source import Entry, printable
-from sorakit.types import Decision, Evidence, Verdict
+from sorakit.types import Evidence, Verdict
 
 __all__ = ["Row", "make_rows"]
 
@@ -48,9 +49,15 @@ class Row:
 
 
 def make_rows(
-    settled: list[tuple[Entry, dict[str, Any]]], verdicts: dict[str, dict[str, Any]], fresh: set[str]
+    settled: list[tuple[Entry, dict[str, Any]]],
+    verdicts: dict[str, dict[str, Any]],
+    fresh: set[str],
+    policy: Policy,
 ) -> list[Row]:
-    """`settled`: files with `key` and `sha256`, or `failed`; `fresh`: the keys that this run judged."""
+    """`settled`: files with `key` and `sha256`, or `failed`; `fresh`: the keys that this run judged.
+
+    `policy`: what follows for a file that could not even be read, and so has no verdict.
+    """
     rows: list[Row] = []
     first: dict[str, str] = {}
     for entry, state in sorted(settled, key=lambda pair: pair[0].name):
@@ -58,7 +65,7 @@ def make_rows(
         said = verdicts.get(key) if key is not None else None
         if said is None:
             reason = state.get("failed", "its verdict is missing; run the scan again")
-            rows.append(Row(name, entry.size, "failed", None, None, _unread(name, str(reason))))
+            rows.append(Row(name, entry.size, "failed", None, None, _unread(name, str(reason), policy)))
             continue
         original = first.setdefault(str(key), name)
         twin = original if original != name else None
@@ -72,7 +79,11 @@ def make_rows(
     return rows
 
 
-def _unread(name: str, reason: str) -> dict[str, Any]:
-    """A file that could not even be read, in the shape of all others."""
+def _unread(name: str, reason: str, policy: Policy) -> dict[str, Any]:
+    """A file that could not even be read, in the shape of all others and with what follows from an error."""
     evidence = Evidence(file=name, sha256=None, error=reason)
-    return Verdict(Decision.ERROR, evidence, [reason], "none", 0).to_json()
+    found = judge(evidence, policy)
+    follow = found.follow
+    return Verdict(
+        found.decision, evidence, found.reasons, policy.label, 0, follow.action, follow.review
+    ).to_json()

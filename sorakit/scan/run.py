@@ -241,14 +241,18 @@ class _Run:
         """The decision goes to the log first: a kill in between logs it twice rather than never."""
         entry, state = self._entries[i], self._states[i]
         if self._log is not None:
-            (row,) = make_rows([(entry, state)], self._verdicts, self._fresh)
+            (row,) = make_rows([(entry, state)], self._verdicts, self._fresh, self._policy)
             append(self._log, row.verdict(), self._policy)
         head = {"file": printable(entry.name), "version": entry.version, "settings": self._digest}
         self._journal.add(head | state | ({} if verdict is None else {"verdict": verdict}))
 
     def _rows(self) -> list[Row]:
-        settled = [(e, self._states[i]) for i, e in enumerate(self._entries) if i in self._states]
-        return make_rows(settled, self._verdicts, self._fresh)
+        # A twin of a file that was still in work when the scan was stopped was not reached either.
+        keys = {i: self._states[i].get("key") for i in self._twins}
+        waiting = {i for i, key in keys.items() if key is not None and key not in self._verdicts}
+        found = ((e, self._states.get(i)) for i, e in enumerate(self._entries) if i not in waiting)
+        settled = [(entry, state) for entry, state in found if state is not None]
+        return make_rows(settled, self._verdicts, self._fresh, self._policy)
 
     def _tell(self, i: int) -> None:
         total, bad = len(self._entries), sum("failed" in s for s in self._states.values())
