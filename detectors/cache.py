@@ -53,7 +53,7 @@ def gather(
     """Features of all items in all variants, from the cache or computed in a guarded child.
 
     Clips that cannot be read, or that end their reader, are left out and named. `bounds`: what one may cost.
-    Raises `InputError` when not one clip can be read.
+    Raises `InputError` when not one clip, or none of a label, can be read.
     """
     cache.mkdir(parents=True, exist_ok=True)
     values = np.full((len(items), len(variants), len(names())), np.nan, np.float32)
@@ -78,6 +78,9 @@ def gather(
     if not whole.any():
         raise InputError(f"none of {len(items)} clips can be read: {next(iter(failed.values()), 'no clips')}")
     kept = [item for item, ok in zip(items, whole.tolist(), strict=True) if ok]
+    if lost := sorted({i.label for i in items} - {i.label for i in kept}):
+        why = next(iter(failed.values()), "no features")
+        raise InputError(f"none of the clips labelled {', '.join(lost)} can be read: {why}")
     return Table(kept, tuple(variants), values[whole], failed)
 
 
@@ -91,7 +94,7 @@ def _load(path: Path, row: npt.NDArray[np.float32]) -> bool:
     try:
         with np.load(path) as file:
             values = file["values"]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
         return False
     if values.shape != row.shape:
         return False

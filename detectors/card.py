@@ -176,5 +176,5 @@ def _list(count: Counter[str]) -> str:
 def write_card(card: dict[str, Any], items: Sequence[Item], path: Path) -> None:
     """Write the Markdown card whole or not at all."""
     part = path.with_name(f".{path.name}.part")
-    part.write_text(text_of(card, items), encoding="utf-8")
+    part.write_text(text_of(card, items), encoding="utf-8", errors="backslashreplace")
     part.replace(path)

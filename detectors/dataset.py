@@ -7,6 +7,8 @@ folder one level down is a source. Out: `Item`s, each with the group that no spl
 
 import csv
 import hashlib
+import math
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,7 +24,9 @@ Label = Literal["ai", "real", "cg"]
 _VIDEO = frozenset({".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".gif"})
 _LABELS = ("ai", "real", "cg")
 _MAX_CLIPS = 200_000
-_FACTS = ("fps", "codec", "container", "width", "height", "duration")
+_NUMBERS = ("fps", "width", "height", "duration")
+_FACTS = (*_NUMBERS, "codec", "container")
+_HEX = re.compile(r"[0-9a-fA-F]+")
 
 FAMILY = {
     "CausVid": "Wan",
@@ -83,6 +87,7 @@ def _from_manifest(manifest: Path) -> list[Item]:
             for row in csv.DictReader(file):
                 if row["label"] not in _LABELS:
                     raise ValueError(f"`label` must be one of {', '.join(_LABELS)}, got {row['label']!r}")
+                _check(row)
                 path = manifest.parent / row["path"]
                 items.append(
                     Item(
@@ -101,6 +106,18 @@ def _from_manifest(manifest: Path) -> list[Item]:
     except (OSError, KeyError, ValueError, UnicodeError, csv.Error) as error:
         raise InputError(f"{manifest} is no manifest of clips: {error}") from error
     return items
+
+
+def _check(row: dict[str, str]) -> None:
+    """Raise `ValueError` for a row that would end, or mislead, what comes after reading."""
+    if not row["generator_or_source"]:
+        raise ValueError(f"`generator_or_source` is missing for {row['path']}")
+    if row.get("sha256") and not _HEX.fullmatch(row["sha256"]):  # files of features are named by it
+        raise ValueError(f"`sha256` must be hexadecimal, got {row['sha256']!r}")
+    for name in _NUMBERS:
+        value = row.get(name)
+        if value and not math.isfinite(float(value)):
+            raise ValueError(f"`{name}` must be a number, got {value}")
 
 
 def _from_folders(folder: Path) -> list[Item]:
@@ -131,13 +148,13 @@ def _family(item: Item) -> str:
 
 
 def _grouped(items: Sequence[Item]) -> list[Item]:
-    """Join what belongs together: one family, one parent file, a page that shows both classes."""
+    """Join what belongs together: one family, one parent file, the same bytes, a page of both classes."""
     both = defaultdict(set)
     for item in items:
         both[item.page].add(item.label)
     keys = []
     for item in items:
-        own = [f"family:{_family(item)}"]
+        own = [f"family:{_family(item)}", f"same:{item.sha256}"]
         if item.parent:
             own.append(f"parent:{item.parent}")
         if item.page and {"ai", "real"} <= both[item.page]:

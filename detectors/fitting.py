@@ -17,6 +17,7 @@ from detectors.estimators import BlockFusion, ClippedScaler, Platt
 from detectors.metrics import auc
 from detectors.splits import folds, source_weights
 from detectors.variants import AUGMENTED, LATER, PLAIN, SOCIAL
+from sorakit.errors import UsageError
 
 __all__ = ["GRID", "Recipe", "fit_fusion", "held_out", "labels_of", "platt_of", "thresholds"]
 
@@ -82,7 +83,7 @@ def choose(table: Table, recipe: Recipe, seed: int) -> tuple[float, ...]:
     if len(recipe.grid) == 1:
         return recipe.grid[0]
     y, quality = labels_of(table.items), []
-    parts = folds(table.items, min(_INNER, len({i.group for i in table.items})), seed)
+    parts = _parts(table.items, min(_INNER, len({i.group for i in table.items})), seed)
     for strengths in recipe.grid:
         out = {v: np.zeros(len(y)) for v in (PLAIN, SOCIAL)}
         for train, test in parts:
@@ -102,9 +103,12 @@ def held_out(
     score: Sequence[str] = (PLAIN, SOCIAL),
     report: Report | None = None,
 ) -> dict[str, Floats]:
-    """Scores `(n,)` of each variant, every clip by a model that saw neither its generator nor its source."""
+    """Scores `(n,)` of each variant, every clip by a model that saw neither its generator nor its source.
+
+    Raises `UsageError` where a class has too few groups for that.
+    """
     out = {v: np.zeros(len(table.items)) for v in score}
-    for i, (train, test) in enumerate(folds(table.items, k, seed)):
+    for i, (train, test) in enumerate(_parts(table.items, k, seed)):
         if report is not None:
             report(f"fold {i + 1} of {k}", i / k)
         part = _take(table, train)
@@ -138,6 +142,20 @@ def thresholds(
     ai = np.sort(worst[y == 1])
     low = float(ai[max(int(np.floor((len(ai) + 1) * miss)) - 1, 0)])
     return min(low, high), high
+
+
+def _parts(
+    items: Sequence[Item], k: int, seed: int
+) -> list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+    """As `folds`, where every training part has clips of both classes."""
+    parts, y = folds(items, k, seed), labels_of(items)
+    if any(len(set(y[train].tolist())) < 2 for train, _ in parts):
+        counts = [len({i.group for i in items if i.label == kind}) for kind in ("ai", "real")]
+        raise UsageError(
+            f"too few sources: {counts[0]} generators and {counts[1]} sources of real clips were left to be "
+            f"dealt into {k} parts, and without one part a class is gone; add others, at least 4 of each"
+        )
+    return parts
 
 
 def _take(table: Table, index: npt.NDArray[np.int64]) -> Table:

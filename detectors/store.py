@@ -37,7 +37,7 @@ def save_model(model: Any, card: dict[str, Any], path: Path) -> str:
     digest = hashlib.sha256(data).hexdigest()
     path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(card | {"sha256": digest}, indent=1, ensure_ascii=False) + "\n"
-    for target, content in ((path, data), (card_of(path), text.encode())):
+    for target, content in ((path, data), (card_of(path), text.encode("utf-8", "backslashreplace"))):
         part = target.with_name(f".{target.name}.part")
         part.write_bytes(content)
         part.replace(target)
@@ -68,8 +68,8 @@ def read_card(path: Path) -> dict[str, Any]:
 def load_model(path: Path, sha256: str | None = None) -> tuple[Any, dict[str, Any]]:
     """The estimators and the card. `sha256`: of the file that is meant; by default the card's.
 
-    Raises `ModelError` for a file that is missing, over 64 MiB, not the one that is meant, or that holds any
-    type beyond `TRUSTED`.
+    Raises `ModelError` for a file that is missing, over 64 MiB, not the one that is meant, no model, or that
+    holds any type beyond `TRUSTED`.
     """
     card = read_card(path)
     try:
@@ -84,10 +84,15 @@ def load_model(path: Path, sha256: str | None = None) -> tuple[Any, dict[str, An
             "it was changed or damaged, reinstall or train again"
         )
     skops_io = _skops()
-    strange = set(skops_io.get_untrusted_types(data=data)) - set(TRUSTED)
-    if strange:
-        raise ModelError(f"{path.name} holds types that no model needs: {', '.join(sorted(strange))}")
-    return skops_io.loads(data, trusted=list(TRUSTED)), card
+    try:
+        strange = set(skops_io.get_untrusted_types(data=data)) - set(TRUSTED)
+        if strange:
+            raise ModelError(f"{path.name} holds types that no model needs: {', '.join(sorted(strange))}")
+        return skops_io.loads(data, trusted=list(TRUSTED)), card
+    except ModelError:
+        raise
+    except Exception as error:  # a file with the right hash that is no model: what is raised depends on it
+        raise ModelError(f"{path.name} is no model file ({type(error).__name__}); train again") from error
 
 
 class _NoTorch:

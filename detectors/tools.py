@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from detectors.cache import Report, gather
-from detectors.card import text_of
+from detectors.card import distributions, text_of, write_card
 from detectors.dataset import Item, read_dataset
 from detectors.evaluate import by_generator, figures
 from detectors.fitting import labels_of, platt_of, thresholds
@@ -69,7 +69,9 @@ def card(options: dict[str, Any], report: Report) -> dict[str, Any]:
 
 
 def calibrate(options: dict[str, Any], report: Report) -> dict[str, Any]:
-    """Another prior, and, with `data` the model has not seen, other bands and chances. Writes `out`.
+    """Another prior, and, with `data` the model has not seen, other bands and chances.
+
+    Writes `out` and its cards.
 
     Raises `UsageError` when a source in `data` is one that the model was trained on.
     """
@@ -93,10 +95,14 @@ def calibrate(options: dict[str, Any], report: Report) -> dict[str, Any]:
         alarms = float((worst[y == 0] > high).mean())
         bundle |= {"platt": platt_of(table.items, scores), "low": low, "high": high, "false_alarms": alarms}
         card_["held_out"] = figures(table.items, scores, bundle, seed=int(options["seed"]))
+        card_.pop("final", None)  # its bands and chances are no longer the model's
+        card_["distributions"] = distributions(bundle, table.of(PLAIN), scores[PLAIN])
     bundle["prior"] = card_["prior"] = prior
     part = card_["held_out"][PLAIN]
     hits, limit = part["bands"]["ai"]["likely_ai"], part["false_alarms"]
-    digest = save_model(bundle, card_, Path(options["out"]))
+    out = Path(options["out"])
+    digest = save_model(bundle, card_, out)
+    write_card(card_ | {"sha256": digest}, _items(card_), out.with_suffix(".md"))
     return {
         "prior": prior,
         "failed": failed,

@@ -23,6 +23,7 @@ from detectors.reading import Bounds
 from detectors.splits import final_set
 from detectors.store import save_model
 from detectors.variants import PLAIN, SOCIAL
+from sorakit.errors import UsageError
 
 __all__ = ["bundle_of", "train"]
 
@@ -55,8 +56,8 @@ def train(
     `keep_final_out`: leave the final set (see `detectors.splits`) out of everything and report on it.
     `final_report`: report on it by such a model, then fit the one that is written on everything.
     `bounds`: what reading one clip may cost; one that costs more, or ends its reader, is left out and named.
-    Raises `UsageError` for data without both classes or with fewer groups than folds, `InputError` when no
-    clip can be read.
+    Raises `UsageError` for data without both classes, with too few groups, or without a final set where one
+    is wanted, `InputError` when no clip of a class can be read.
 
     >>> train(Path("clips"), Path("mine.skops"), cache=Path("runs/features"))["name"]  # doctest: +SKIP
     'own'
@@ -68,6 +69,7 @@ def train(
     final = final_set(table.items)
     judged = None
     if keep_final_out or final_report:
+        _must_be_whole(table.items, final)
         used, scores, bundle = _fit(table.where(~final), recipe, tell, folds=folds, seed=seed, prior=prior)
         kept = table.where(final)
         new = {v: bundle["fusion"].decision_function(kept.of(v)) for v in (PLAIN, SOCIAL)}
@@ -92,6 +94,16 @@ def train(
     digest = save_model(bundle, card, out)
     write_card(card | {"sha256": digest}, used.items, out.with_suffix(".md"))
     return card | {"sha256": digest}
+
+
+def _must_be_whole(items: Sequence[Item], final: npt.NDArray[np.bool_]) -> None:
+    y = labels_of(items)
+    if any(len(set(y[part].tolist())) < 2 for part in (final, ~final)):
+        raise UsageError(
+            "the final set is the newest generators known here and a quarter of the real sources, by their "
+            "names; of these clips it, or what is left, lacks a class: train without a final set, and keep "
+            "clips of your own apart for `evaluate`"
+        )
 
 
 def _fit(
@@ -129,6 +141,11 @@ def bundle_of(
     }
 
 
+def _known(count: Counter[str]) -> list[str]:
+    """The generators whose mean is kept: those with enough clips, or all where none has."""
+    return sorted(s for s, n in count.items() if n >= _MIN_KNOWN) or sorted(count)
+
+
 def _means(
     fusion: BlockFusion, items: Sequence[Item], X: Floats
 ) -> tuple[list[str], npt.NDArray[np.float32]]:
@@ -136,9 +153,7 @@ def _means(
     Z = fusion.scaler_.transform(X)
     sources = np.array([i.source if i.label == "ai" else "" for i in items])
     count = Counter(s for s in sources if s)
-    known = sorted(s for s, n in count.items() if n >= _MIN_KNOWN)
-    if not known:
-        known = sorted(count)
+    known = _known(count)
     return known, np.stack([Z[sources == s].mean(0) for s in known]).astype(np.float32)
 
 
@@ -147,7 +162,7 @@ def _hit_rate(fusion: BlockFusion, table: Table) -> float:
     Z, seen = (fusion.scaler_.transform(table.of(v)) for v in (PLAIN, SOCIAL))
     sources = np.array([i.source if i.label == "ai" else "" for i in table.items])
     count = Counter(s for s in sources if s)
-    known = sorted(s for s, n in count.items() if n >= _MIN_KNOWN)
+    known = _known(count)
     if len(known) < 2:
         return 1.0
     sums = np.stack([Z[sources == s].sum(0) for s in known])
@@ -155,6 +170,9 @@ def _hit_rate(fusion: BlockFusion, table: Table) -> float:
     for i in np.flatnonzero(np.isin(sources, known)):
         own = known.index(str(sources[i]))
         means = sums / np.array([count[s] for s in known])[:, None]
+        if count[known[own]] == 1:  # no mean without it: the hint would name another generator
+            hits.append(False)
+            continue
         means[own] = (sums[own] - Z[i]) / (count[known[own]] - 1)
         near = means @ seen[i] / np.linalg.norm(means, axis=1)
         hits.append(int(np.argmax(near)) == own)

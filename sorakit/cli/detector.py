@@ -126,6 +126,8 @@ def calibrate(
 
     [bold]Example:[/]  sorakit detector calibrate --prior 0.01 --out mine.skops
     """
+    if out.suffix != ".skops":
+        raise typer.BadParameter("must end in .skops", param_hint="--out")
     if not 0 < prior < 1:
         raise typer.BadParameter("must lie between 0 and 1", param_hint="--prior")
     options: dict[str, Any] = {"data": data and str(data), "model": model and str(model)}

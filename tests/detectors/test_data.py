@@ -46,10 +46,27 @@ def test_groups_join_families_parents_and_pages(tmp_path):
     assert len({group["a"], group["c"], group["e"]}) == 3
 
 
-@pytest.mark.parametrize("rows", ["a,fake,x,p,,01\n", "a\n"])
+@pytest.mark.parametrize(
+    "rows",
+    ["a,fake,x,p,,01\n", "a\n", "a,ai\n", "a,ai,x,p,,../../elsewhere\n"],
+)
 def test_a_bad_manifest_is_named(tmp_path, rows):
     with pytest.raises(InputError, match="no manifest"):
         items_of(tmp_path, rows)
+
+
+@pytest.mark.parametrize("rate", ["30000/1001", "nan"])
+def test_a_fact_that_is_no_number_is_named_before_anything_is_computed(tmp_path, rate):
+    (tmp_path / "manifest.csv").write_text(f"path,label,generator_or_source,sha256,fps\na,ai,x,01,{rate}\n")
+    with pytest.raises(InputError, match="no manifest"):
+        read_dataset(tmp_path)
+
+
+def test_the_same_bytes_are_never_in_training_and_test(tmp_path):
+    items = items_of(tmp_path, "a,ai,x,,,01\nb,real,here,,,02\nc,real,there,,,02\nd,real,other,,,03\n")
+    group = {i.path.name: i.group for i in items}
+    assert group["b"] == group["c"]
+    assert len(set(group.values())) == 3
 
 
 def test_one_class_is_not_enough(tmp_path):

@@ -123,6 +123,21 @@ def test_a_foreign_type_is_refused(tmp_path):
         load_model(path)
 
 
+@pytest.mark.parametrize("data", [b"no archive", b"PK\x05\x06" + bytes(18)])
+def test_what_is_no_model_is_refused_in_one_line(tmp_path, data):
+    path = tmp_path / "m.skops"
+    path.write_bytes(data)
+    path.with_suffix(".json").write_text(json.dumps({"sha256": hashlib.sha256(data).hexdigest()}))
+    with pytest.raises(ModelError, match="no model file"):
+        load_model(path)
+
+
+def test_a_source_whose_name_is_no_utf8_ends_no_training(tmp_path):
+    path, source = tmp_path / "m.skops", b"caf\xe9".decode("utf-8", "surrogateescape")
+    save_model({"low": 0.5}, {"clips": {"real": {source: 1}}}, path)
+    assert load_model(path)[1]["clips"]["real"] == {source: 1}
+
+
 def test_missing_and_nameless_models_say_what_to_do(tmp_path):
     with pytest.raises(ModelError, match="reinstall"):
         load_model(tmp_path / "none.skops")

@@ -17,7 +17,7 @@ from detectors.cache import gather, path_of
 from detectors.dataset import read_dataset
 from detectors.monitor import drift, ks_distance, psi
 from detectors.shipped import DEFAULT, Shipped, judge_of
-from detectors.store import read_card
+from detectors.store import load_model, read_card
 from sorakit.cli import app
 from sorakit.errors import InputError, ModelError, UsageError
 
@@ -92,9 +92,10 @@ def test_the_cache_is_used_and_mended(two_folders, features, trained):
     items = read_dataset(two_folders)[:2]
     before = gather(items, ("plain",), features)
     path = path_of(features, items[0].sha256, "plain")
-    path.write_bytes(b"damaged")
-    again = gather(items, ("plain",), features)
-    assert np.array_equal(again.values, before.values)
+    for damage in (b"damaged", b""):
+        path.write_bytes(damage)
+        again = gather(items, ("plain",), features)
+        assert np.array_equal(again.values, before.values)
     made = path.stat().st_mtime_ns
     assert np.array_equal(gather(items, ("plain",), features).values, before.values)
     assert path.stat().st_mtime_ns == made  # nothing is computed a second time
@@ -109,6 +110,9 @@ def test_an_unreadable_clip_is_left_out_and_named(two_folders, features, tmp_pat
     found = gather([*items[:2], replace(items[0], path=bad, sha256="0" * 64)], ("plain",), features)
     assert len(found.items) == 2
     assert "bad.mp4" in next(iter(found.failed))
+    ai = next(i for i in items if i.label == "ai")
+    with pytest.raises(InputError, match="none of the clips labelled ai"):
+        gather([items[-1], replace(ai, path=bad, sha256="0" * 64)], ("plain",), features)
     with pytest.raises(InputError, match="none of 1"):
         gather([replace(items[0], path=bad, sha256="0" * 64)], ("plain",), features)
 
@@ -166,6 +170,36 @@ def test_calibrate_says_what_a_flag_means(trained, kit, two_folders, features, t
     refused = kit(*args, "--data", two_folders, "--cache", features)
     assert isinstance(refused.exception, UsageError)
     assert "not seen" in str(refused.exception)
+
+
+def test_calibrating_on_clips_renews_the_whole_card(trained, kit, two_folders, features, tmp_path):
+    model, before = trained
+    new = tmp_path / "new"
+    for i in range(6):
+        for label in ("real", "ai"):
+            shutil.copytree(two_folders / label / f"{label}{i}", new / label / f"{label}-new{i}")
+    args = ("--data", new, "--cache", features, "--model", model, "--out", model)
+    done = kit("detector", "calibrate", "--prior", 0.01, *args, "--json")
+    assert done.exit_code == 0, done.output
+    digest = json.loads(done.stdout)["sha256"]
+    assert f"`{digest}`" in kit("detector", "card", "--model", model).stdout
+    after, judge = read_card(model), judge_of(model)
+    assert before["distributions"] != after["distributions"]
+    chances = [judge.chance(v, 0.5) for v in _scores(model, new, features)]
+    known = after["distributions"]["values"]["probability"]
+    assert [min(chances), max(chances)] == pytest.approx([known[0], known[-1]], abs=2e-3)
+
+
+def _scores(model, data, features):
+    table = gather(read_dataset(data), ("plain",), features)
+    return load_model(model)[0]["fusion"].decision_function(table.of("plain")).tolist()
+
+
+@pytest.mark.parametrize("name", ["mine.json", "mine.md"])
+def test_a_calibrated_model_does_not_lie_where_its_card_goes(kit, tmp_path, name):
+    done = kit("detector", "calibrate", "--out", tmp_path / name)
+    assert done.exit_code == 2
+    assert not list(tmp_path.glob("mine*"))
 
 
 def test_the_shipped_card_reads_as_text(kit):
