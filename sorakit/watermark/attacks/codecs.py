@@ -4,6 +4,8 @@ In: a file. Out: the same pictures from another encoder; planes go from decoder 
 Strength is each codec's own scale of quality, where more is coarser.
 """
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 
@@ -18,11 +20,16 @@ _H265 = Codec("libx265", {"preset": "superfast", "x265-params": "pools=none:fram
 _AV1 = Codec("libsvtav1", {"preset": "10", "svtav1-params": "lp=1"})
 _VP9 = Codec("libvpx-vp9", {"b": "0", "deadline": "good", "cpu-used": "6", "lag-in-frames": "8"})
 _MPEG4 = Codec("mpeg4", {"qmax": "31"}, quality="qmin")
+_MPEG4_TICKS = 65535
+"""Ticks a second that MPEG-4 part 2 can count at most (ISO/IEC 14496-2, 6.2.3)."""
 
 
 def _coded(name: str, title: str, codec: Codec, strength: Strength) -> Attack:
     def run(job: Job) -> None:
-        encode(planes(job.src), job, job.strength, codec)
+        stream = planes(job.src)
+        if codec is _MPEG4:
+            stream = replace(stream, rate=1 / (1 / stream.rate).limit_denominator(_MPEG4_TICKS))
+        encode(stream, job, job.strength, codec)
 
     return Attack(name, "codec", f"{title} {strength.unit} {strength.default:g}", run, strength)
 

@@ -48,7 +48,7 @@ def _remux(job: Job) -> None:
         streams = {s.index: target.add_stream_from_template(s) for s in wanted}
         target.metadata["comment"] = comment(job.name)
         for packet in source.demux(wanted):
-            if packet.dts is not None:
+            if packet.size:  # in Matroska the first ones name no time of decoding; the muxer finds it
                 packet.stream = streams[packet.stream_index]
                 target.mux(packet)
 
