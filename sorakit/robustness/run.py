@@ -16,11 +16,12 @@ from typing import Any
 
 from sorakit.config import Settings
 from sorakit.errors import OutputError, SorakitError, UsageError
+from sorakit.place import move, workplace
 from sorakit.regenerate import install
 from sorakit.registry.repo import Registry
 from sorakit.types import Progress
 from sorakit.video.guard import prescan, run_guarded
-from sorakit.watermark.attacks import ATTACKS, FAMILIES, Attack, require
+from sorakit.watermark.attacks import ATTACKS, FAMILIES, Attack, require, spare
 
 __all__ = ["Outcome", "attack_all", "attack_file", "listed"]
 
@@ -107,11 +108,12 @@ def _attack(
 ) -> Outcome:
     settings = source.settings
     attack = require(name, strength, how.seed, how.others)
-    _check_output(output, how)
+    _check_output(output, attack, how)
+    spare(output, (source.path, *how.others))
     for path in (source.path, *how.others):
         prescan(path, settings.limits)
     about = source.about
-    lost = about["credential"] and not attack.keeps_credential
+    lost = about["credential"] and (about["beside"] or not attack.keeps_credential)
     if lost and not how.strip:
         raise UsageError(
             f"{source.path.name} carries a credential by {about['signer'] or 'an unknown signer'} and {name} "
@@ -123,7 +125,6 @@ def _attack(
     turned = attack.strength.checked(strength) if attack.strength else None
     request = {
         "src": str(source.path.absolute()),
-        "dst": str(output.absolute()),
         "name": name,
         "strength": turned,
         "seed": how.seed,
@@ -131,13 +132,16 @@ def _attack(
         "read": how.read,
     }
     seconds = about["duration"] * (1 + len(how.others))
-    answer = run_guarded(
-        "sorakit.robustness.task:attack_task",
-        request,
-        timeout=240 + settings.limits.transcode_factor * seconds,
-        memory_bytes=_MODEL_MEMORY if attack.family == "model" else settings.limits.memory_bytes,
-        on_progress=progress,
-    )
+    with workplace(output) as work:  # a child that is killed cannot take away what it began
+        made = work.absolute() / output.name
+        answer = run_guarded(
+            "sorakit.robustness.task:attack_task",
+            request | {"dst": str(made)},
+            timeout=240 + settings.limits.transcode_factor * seconds,
+            memory_bytes=_MODEL_MEMORY if attack.family == "model" else settings.limits.memory_bytes,
+            on_progress=progress,
+        )
+        move(made, output, overwrite=how.overwrite)
     stripped = (about["manifest_id"] or "unreadable") if lost else None
     return Outcome(name, attack.family, turned, how.seed, str(output), stripped=stripped, **answer)
 
@@ -197,10 +201,10 @@ class _Source:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _check_output(output: Path, how: How) -> None:
+def _check_output(output: Path, attack: Attack, how: How) -> None:
     if output.exists() and not how.overwrite:
         raise UsageError(f"{output} exists; choose another name, or use --force")
-    if output.suffix.lower() not in (".mp4", ".gif"):
+    if output.suffix.lower() not in (".mp4", ".gif" if attack.family == "palette" else ".mp4"):
         raise UsageError(f"the output must end in .mp4 (or .gif for GIF attacks), got {output.name!r}")
     if not output.absolute().parent.is_dir():
         raise OutputError(f"there is no folder {output.parent}; make it first")

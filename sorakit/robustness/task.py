@@ -6,6 +6,7 @@ In: a request that was JSON. Out: a JSON object. Runs in `video.guard.run_guarde
 from pathlib import Path
 from typing import Any
 
+from sorakit.provenance.media import CARRIES_C2PA, sniff
 from sorakit.provenance.trust import Trust
 from sorakit.provenance.verify import read_credential
 from sorakit.regenerate import install
@@ -19,7 +20,7 @@ __all__ = ["attack_task", "look_task"]
 
 
 def look_task(request: dict[str, Any], _progress: Progress) -> dict[str, Any]:
-    """Whether `path` carries a credential and whose, and how long it lasts."""
+    """Whether `path` carries a credential and whose, whether it stands `beside` it, and how long it lasts."""
     path = Path(request["path"])
     said = read_credential(path, Trust()).provenance
     info = probe(path)
@@ -27,6 +28,7 @@ def look_task(request: dict[str, Any], _progress: Progress) -> dict[str, Any]:
         "credential": said.state not in ("none", "error"),
         "signer": said.signer,
         "manifest_id": said.manifest_id,
+        "beside": sniff(path) not in CARRIES_C2PA,
         "duration": info.duration,
     }
 

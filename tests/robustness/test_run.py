@@ -66,6 +66,28 @@ def test_what_keeps_the_credential_needs_no_consent(
     assert done.found is None
 
 
+def test_a_credential_beside_the_file_is_lost_by_every_attack(
+    module_settings: Settings, clip_factory: Callable, tmp_path: Path
+) -> None:
+    source = publish(clip_factory(1.0, fps=16), tmp_path / "signed.mkv", settings=module_settings).path
+    with pytest.raises(UsageError, match="untouched would lose it"):
+        attack_file(source, tmp_path / "out.mp4", "untouched", settings=module_settings)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["signed.c2pa", "signed.mkv"]
+
+
+def test_ctrl_c_leaves_nothing(tmp_path: Path, clip_factory: Callable, file_factory: Callable) -> None:
+    source = file_factory(tmp_path / "long.mp4", clip_factory(4.0))
+    (tmp_path / "out").mkdir()
+
+    def stop(_step: str, _share: float) -> None:
+        assert list((tmp_path / "out").iterdir())  # it has begun
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        attack_file(source, tmp_path / "out" / "out.mp4", "double_encode", progress=stop)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
 def test_all_attacks_leave_files_and_a_failure_does_not_stop_the_rest(plain: Path, tmp_path: Path) -> None:
     names = ["untouched", "copy_mark", "h264_crf40"]
     done = {o.attack: o for o in attack_all(plain, tmp_path / "out", How(read=False), names=names)}
@@ -81,6 +103,9 @@ def test_misuse_is_refused_before_any_work(plain: Path, tmp_path: Path) -> None:
     for output, name, how, words in (
         (there, "mirror", How(), "--force"),
         (tmp_path / "a.mkv", "mirror", How(), "end in .mp4"),
+        (tmp_path / "a.gif", "mirror", How(), "gif for GIF attacks"),
+        (plain, "mirror", How(overwrite=True), "must differ from all inputs"),
+        (there, "copy_mark", How(others=(there,), overwrite=True), "must differ from all inputs"),
         (tmp_path / "a.mp4", "melt", How(), "one of"),
         (tmp_path / "a.mp4", "mirror", How(seed=-1), "seed"),
         (tmp_path / "a.mp4", "average_forge", How(), "needs 1 more"),

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -124,3 +125,29 @@ def test_misuse_is_refused(video: Path, tmp_path: Path) -> None:
         apply("nonsense", video, tmp_path / "out.mp4")
     with pytest.raises(UsageError, match="differ"):
         apply("mirror", video, video)
+
+
+def test_no_input_is_overwritten(small: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.mp4"
+    other.write_bytes(small.read_bytes())
+    with pytest.raises(UsageError, match="must differ from all inputs"):
+        apply("copy_mark", small, other, others=[other])
+    assert other.read_bytes() == small.read_bytes()
+
+
+def test_remux_keeps_the_first_packets_of_matroska(
+    clip_factory: Callable, file_factory: Callable, tmp_path: Path
+) -> None:
+    source = file_factory(tmp_path / "a.mkv", clip_factory(1.0, fps=16), options={"bf": "3"})
+    apply("remux", source, tmp_path / "out.mp4")
+    assert pictures(tmp_path / "out.mp4") == pictures(source)
+
+
+def test_mpeg4_takes_rates_that_its_clock_cannot_count(
+    clip_factory: Callable, file_factory: Callable, tmp_path: Path
+) -> None:
+    source = file_factory(tmp_path / "a.mp4", clip_factory(0.1, fps=Fraction(120_000, 1001)))
+    apply("mpeg4", source, tmp_path / "out.mp4")
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        assert float(container.streams.video[0].average_rate) == pytest.approx(119.88, abs=0.01)
+        assert len(list(container.decode(video=0))) == 12

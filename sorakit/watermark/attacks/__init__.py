@@ -31,7 +31,10 @@ from sorakit.watermark.attacks import (
 from sorakit.watermark.attacks.base import FAMILIES, Attack, Job, Strength
 from sorakit.watermark.attacks.files import flip_byte
 
-__all__ = ["ATTACKS", "FAMILIES", "Attack", "Job", "Strength", "apply", "flip_byte", "register", "require"]
+__all__ = [
+    "ATTACKS", "FAMILIES", "Attack", "Job", "Strength", "apply", "flip_byte", "register", "require",
+    "spare",
+]  # fmt: skip
 
 _MODULES = (
     files, codecs, scale, crop, reframe, geometry, colour, filters, noise, overlay, timing, palette, chains,
@@ -74,6 +77,15 @@ def require(name: str, strength: float | None, seed: int, others: Sequence[Path]
     return attack
 
 
+def spare(dst: Path, inputs: Sequence[Path]) -> None:
+    """Raise `UsageError` where `dst` is one of the `inputs`.
+
+    >>> spare(Path("out.mp4"), [Path("marked.mp4")])
+    """
+    if any(dst.exists() and path.exists() and path.samefile(dst) for path in inputs):
+        raise UsageError(f"the output must differ from all inputs, got {dst}; attacks never overwrite them")
+
+
 def apply(
     name: str,
     src: Path,
@@ -88,13 +100,12 @@ def apply(
 
     `strength`: within the attack's range, its default if None. `others`: further videos for attacks that
     take them. Equal arguments give equal pictures. Raises `UsageError` for an unknown name, a strength out of
-    range, missing `others` or `dst` being `src`; `InputError` for what cannot be read.
+    range, missing `others` or `dst` being an input; `InputError` for what cannot be read.
 
     >>> apply("h264_crf28", Path("marked.mp4"), Path("attacked.mp4"), strength=30)  # doctest: +SKIP
     """
     attack = require(name, strength, seed, others)
-    if dst.exists() and src.exists() and src.samefile(dst):
-        raise UsageError(f"`dst` must differ from `src`, got {dst}; attacks never overwrite their source")
+    spare(dst, (src, *others))
     turned = 0.0 if attack.strength is None else attack.strength.checked(strength)
     with new_file(dst) as part:
         job = Job(name, src, part, turned, seed, tuple(others), progress)
