@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -24,8 +24,13 @@ _WORK = ".sorakit-"
 _STALE_SECONDS = 24 * 3600
 
 
-def check_output(output: Path, *, overwrite: bool, source: Clip | Path | None = None) -> None:
-    """Refuse an output that could not be written at the end, before any work is done."""
+def check_output(
+    output: Path, *, overwrite: bool, source: Clip | Path | None = None, others: Sequence[Path] = ()
+) -> None:
+    """Refuse an output that could not be written at the end, or is an input, before any work is done.
+
+    `others`: further files that go into it.
+    """
     if output.suffix.lower() not in SIGNABLE:
         raise UsageError(f"`output` must end in {', '.join(SIGNABLE)}, got {output.name}")
     if not output.parent.is_dir():
@@ -38,7 +43,8 @@ def check_output(output: Path, *, overwrite: bool, source: Clip | Path | None = 
         _check_sidecar(sidecar_of(output), overwrite=overwrite, source=source)
     if not output.exists():
         return
-    if isinstance(source, Path) and source.exists() and output.samefile(source):
+    inputs = [*([source] if isinstance(source, Path) else []), *others]
+    if any(path.exists() and output.samefile(path) for path in inputs):
         raise UsageError(f"`output` must be another file than the input, got {output} for both")
     if not overwrite:
         raise UsageError(f"{output} exists; choose another name, or allow replacing it with --force")

@@ -105,10 +105,10 @@ def publish(
     settings = settings or Settings()
     settings = settings if labels is None else settings.model_copy(update={"labels": labels})
     report = progress or (lambda step, share: None)
-    check_output(output, overwrite=overwrite, source=source)
+    used = [*(source.ingredients if isinstance(source, Clip) else ()), *ingredients]
+    check_output(output, overwrite=overwrite, source=source, others=[i.path for i in used])
     check_labels(None, settings)
-    own = source.ingredients if isinstance(source, Clip) else ()
-    made_from = look_at([*own, *ingredients], settings.limits)
+    made_from = look_at(used, settings.limits)
     unique_id = str(uuid.uuid4())
     keys = marking_keys(settings)  # once: a key made meanwhile is for the next video
     with _session(session, settings) as signing, workplace(output) as work:

@@ -21,7 +21,7 @@ from sorakit.provenance.trust import Trust
 from sorakit.provenance.verify import read_store
 from sorakit.publish import STEPS, Published
 from sorakit.registry.repo import Registry
-from sorakit.types import Clip, Decision, Generation, SourceType
+from sorakit.types import Clip, Decision, Generation, Ingredient, SourceType
 
 PROMPT = "zebra7391 walks through an unannounced product"
 
@@ -212,6 +212,14 @@ def test_input_is_never_the_output(how: str, way: Any) -> None:
         way.publish(source, name, overwrite=True)
     assert source.read_bytes() == before
     assert way.rows() == []
+
+
+def test_an_ingredient_is_never_the_output(way: Any) -> None:
+    source, part = way.file(), way.file(3, name="out/a.mp4")
+    before = part.read_bytes()
+    with pytest.raises(UsageError, match="another file than the input"):
+        way.publish(source, ingredients=[Ingredient(part)], overwrite=True)
+    assert part.read_bytes() == before
 
 
 @pytest.mark.parametrize(

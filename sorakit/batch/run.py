@@ -152,7 +152,8 @@ class _Run:
         check_place(output, overwrite=self._order.overwrite, source=source)
         self._must_have_room(source)
         self._first[self._same(i)] = i
-        self._journal.add(self._entry(i) | {"state": "started"})
+        replaced = file_sha256(output) if output.is_file() else None
+        self._journal.add(self._entry(i) | {"state": "started", "replaces": replaced})
         made = self._order.generation
         crew.give(
             i,
@@ -174,7 +175,7 @@ class _Run:
             fields = ("sha256", "manifest_id", "payload", "psnr", "notes", "copy_of")
             return {k: before[k] for k in fields if k in before} if before.get("sha256") == now else None
         url = self._order.settings.database_url
-        if before.get("state") != "started" or not Registry.exists(url):
+        if before.get("state") != "started" or before.get("replaces") == now or not Registry.exists(url):
             return None
         with Registry(url) as registry:  # stopped between the rename and the journal: the registry knows it
             record = registry.find_by_file_hash(now)

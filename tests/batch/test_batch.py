@@ -99,6 +99,27 @@ def test_what_a_kill_left_between_rename_and_journal_is_adopted(way: Any, file_f
     assert len(way.rows()) == 1
 
 
+def test_an_old_marking_that_a_stopped_run_did_not_replace_is_not_adopted(
+    way: Any, file_factory: Make
+) -> None:
+    base, out = way.tmp / "in1", way.tmp / "marked"
+    base.mkdir()
+    file_factory(base / "a.mp4", way.clip(1, seconds=1.0))
+    mark_folder(Order(base, out, settings=way.settings))
+    before = videos(out)
+    labelled = way.settings.model_copy(update={"labels": "ca"})
+    order = Order(base, out, overwrite=True, settings=labelled)
+
+    def stop(_name: str, _done: int, _total: int, _share: float) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        mark_folder(order, stop)
+    assert videos(out) == before
+    assert states(mark_folder(order)) == {"a.mp4": "done"}
+    assert videos(out) != before
+
+
 def test_another_setting_is_another_marking(way: Any, tmp_path: Path) -> None:
     base = {"folder": tmp_path, "out": tmp_path / "o"}
     one, same = Order(**base, settings=way.settings), Order(**base, jobs=3, settings=way.settings)
