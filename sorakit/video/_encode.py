@@ -23,7 +23,7 @@ from av.video.stream import VideoStream
 from sorakit.errors import InputError, OutputError, SorakitError, UnsupportedError
 from sorakit.video.codecs import EncodeSettings, container_of, encoder_of
 
-__all__ = ["EncodeSettings", "Encoder", "Look", "container_of", "new_file"]
+__all__ = ["EncodeSettings", "Encoder", "Look", "container_of", "new_file", "taken_formats"]
 
 MAX_THREADS = 16
 
@@ -67,6 +67,12 @@ def new_file(path: Path) -> Iterator[Path]:
         raise OutputError(f"cannot write {path}: {reason}; check free space and permissions") from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def taken_formats(path: Path, settings: EncodeSettings) -> frozenset[str]:
+    """Pixel formats that the encoder of such a file takes in this build; `UsageError` as `encoder_of`."""
+    codec = av.Codec(encoder_of(path, settings)[0], "w")
+    return frozenset(f.name for f in codec.video_formats or ())
 
 
 class Encoder:
@@ -129,6 +135,8 @@ class Encoder:
     def _advice(self) -> str:
         if self._container.format.name == "webm":
             return "write a .mkv, or convert the sound to Opus first"
+        if self._container.format.name == "mov":
+            return "write a .mp4 or .mkv, or convert the sound to AAC first"
         return "write a .mov or .mkv, or convert the sound to AAC first"
 
     def set_chapters(self, chapters: list[Any]) -> None:

@@ -4,7 +4,7 @@ In: any decoded frame. Out: yuv420p, yuvj420p or yuv420p10le frames with even si
 nothing shifts; only RGB and alpha pass through a matrix (BT.709, ITU-R BT.709-6).
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import cast
 
 import av
@@ -22,9 +22,12 @@ _HOW = sws.Interpolation.BICUBIC | sws.Interpolation.ACCURATE_RND | sws.Interpol
 
 
 class Normaliser:
-    """Call with each frame of one stream. What it makes: `width`, `height`, `pixel_format`."""
+    """Call with each frame of one stream. What it makes: `width`, `height`, `pixel_format`.
 
-    def __init__(self, first: av.VideoFrame) -> None:
+    `takes`: pixel formats of the encoder. Raises `UnsupportedError` where it has none for so many bits.
+    """
+
+    def __init__(self, first: av.VideoFrame, takes: Collection[str]) -> None:
         self._size = (first.width, first.height)
         self._source = first.format.name
         self.width, self.height = first.width + first.width % 2, first.height + first.height % 2
@@ -36,14 +39,21 @@ class Normaliser:
                 f"pixel format {self._source} (RGB or alpha above 8 bits) is not handled; "
                 "convert it to yuv420p or yuv420p10le first"
             )
-        full = self._source.startswith("yuvj")
+        self._full = self._source.startswith("yuvj")
+        # Where yuvj420p is not taken, its samples go on as yuv420p, and the tag alone tells their range.
+        full = self._full and "yuvj420p" in takes
         self.pixel_format = "yuv420p10le" if deep else "yuvj420p" if full else "yuv420p"
+        if self.pixel_format not in takes:
+            raise UnsupportedError(
+                f"pixel format {self._source} has more than 8 bits, which the encoder here cannot write; "
+                "choose another codec, e.g. SORAKIT_CODEC=av1, or convert it to yuv420p first"
+            )
 
     def colours(self, first: av.VideoFrame) -> tuple[int, int, int, int]:
         """(primaries, transfer, matrix, range) to tag the output with: the source's, or BT.709 from RGB."""
         if self._rgb:
             return _BT709
-        range_ = 2 if self.pixel_format == "yuvj420p" else 1 if self._source == "gray" else first.color_range
+        range_ = 2 if self._full else 1 if self._source == "gray" else first.color_range
         return int(first.color_primaries), int(first.color_trc), int(first.colorspace), int(range_)
 
     def __call__(self, frame: av.VideoFrame) -> av.VideoFrame:
@@ -61,7 +71,10 @@ class Normaliser:
             return self._from_rgb(frame)
         out = frame
         if frame.format.name != self.pixel_format:
-            out = frame.reformat(format=self.pixel_format, interpolation=_HOW)
+            range_ = sws.ColorRange.JPEG if self._full and self.pixel_format == "yuv420p" else None
+            out = frame.reformat(
+                format=self.pixel_format, interpolation=_HOW, src_color_range=range_, dst_color_range=range_
+            )
         return _with_times(pad_even(out), frame)
 
     def _from_rgb(self, frame: av.VideoFrame) -> av.VideoFrame:

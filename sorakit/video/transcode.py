@@ -20,7 +20,7 @@ from av.video.stream import VideoStream
 
 from sorakit.errors import NotAVideoError, UnsupportedError, UsageError
 from sorakit.types import LumaFilter, Progress
-from sorakit.video._encode import Encoder, EncodeSettings, Look, container_of, new_file
+from sorakit.video._encode import Encoder, EncodeSettings, Look, container_of, new_file, taken_formats
 from sorakit.video._mark import Marker
 from sorakit.video._normal import Normaliser, display_matrix
 from sorakit.video._open import decode, decode_beside, open_video
@@ -85,16 +85,17 @@ def transcode(
     >>> transcode("in.mov", "out.mp4", make_luma=lambda info: lambda y: y).luma_psnr  # doctest: +SKIP
     inf
     """
-    src, dst = Path(src), Path(dst)
+    src, dst, settings = Path(src), Path(dst), settings or EncodeSettings()
     container_of(dst)
     if dst.exists() and src.exists() and dst.samefile(src):
         raise UsageError(f"the output {dst} is the input; choose another name")
     with open_video(src) as (container, stream):
         look = _examine(src)
         require_markable(look[0], src.name)
-        job = _Job(container, stream, look, make_luma, progress, stamps=stamps)
+        takes = taken_formats(dst, settings)
+        job = _Job(container, stream, look, make_luma, progress, stamps=stamps, takes=takes)
         with new_file(dst) as part:
-            return job.run(part, settings or EncodeSettings(), metadata or {})
+            return job.run(part, settings, metadata or {})
 
 
 def require_markable(info: VideoInfo, name: str) -> None:
@@ -141,10 +142,11 @@ class _Job:
         progress: Progress | None,
         *,
         stamps: tuple[Stamp, ...],
+        takes: frozenset[str],
     ) -> None:
         info, first = look
         self._container, self._stream, self._info = container, stream, info
-        self._normalise = Normaliser(first)
+        self._normalise = Normaliser(first, takes)
         self._first = first
         even = replace(info.geometry, width=self._normalise.width, height=self._normalise.height)
         self._mark = Marker(make_luma(replace(info, geometry=even)) if make_luma else None)

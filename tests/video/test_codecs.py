@@ -5,7 +5,7 @@ from pathlib import Path
 import av
 import pytest
 
-from sorakit.errors import UsageError
+from sorakit.errors import UnsupportedError, UsageError
 from sorakit.video.codecs import PRESETS, EncodeSettings, container_of, encoder_of
 from sorakit.video.transcode import transcode
 from sorakit.video.write import write_clip
@@ -55,3 +55,28 @@ def test_turn_and_shape_survive_in_matroska(tmp_path, clip_factory, file_factory
     source = file_factory(tmp_path / "a.mp4", clip_factory(seconds=1, fps=12), rotation=90)
     transcode(source, tmp_path / name, settings=EncodeSettings(preset="ultrafast"))
     assert probe(tmp_path / name).geometry.display_size == probe(source).geometry.display_size
+
+
+@pytest.mark.parametrize(("name", "codec"), [("b.webm", "auto"), ("b.mkv", "av1")])
+def test_full_range_stays_so_where_the_encoder_knows_no_yuvj(
+    tmp_path, clip_factory, file_factory, name, codec
+):
+    from sorakit.video.probe import probe  # noqa: PLC0415
+    from sorakit.video.read import read_rgb  # noqa: PLC0415
+
+    clip = clip_factory(seconds=1, fps=12, kind="flat")
+    source = file_factory(tmp_path / "a.avi", clip, codec="mjpeg", pix_fmt="yuvj422p", options={"q": "2"})
+    transcode(source, tmp_path / name, settings=EncodeSettings(8, "ultrafast", codec=codec))
+    assert probe(tmp_path / name).range == probe(source).range == "full"
+    for (_, old), (_, new) in zip(read_rgb(source), read_rgb(tmp_path / name), strict=True):
+        assert abs(old.mean((0, 1)) - new.mean((0, 1))).max() < 1.5
+
+
+def test_more_bits_than_the_encoder_takes_are_refused(tmp_path, clip_factory, file_factory):
+    clip = clip_factory(seconds=1, fps=12)
+    source = file_factory(tmp_path / "a.mp4", clip, pix_fmt="yuv420p10le")
+    if "yuv420p10le" in {f.name for f in av.Codec("libvpx-vp9", "w").video_formats or ()}:
+        pytest.skip("this FFmpeg's VP9 takes 10 bits")
+    with pytest.raises(UnsupportedError, match=r"more than 8 bits, .* SORAKIT_CODEC=av1"):
+        transcode(source, tmp_path / "b.webm", settings=EncodeSettings(preset="ultrafast"))
+    assert [p.name for p in tmp_path.iterdir()] == ["a.mp4"]
