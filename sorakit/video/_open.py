@@ -4,7 +4,9 @@ In: a path. Out: PyAV's container and the main picture stream, closed on leaving
 """
 
 import contextlib
+import heapq
 import os
+from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import cast
@@ -24,6 +26,10 @@ MAX_PIXELS = 4096 * 4096
 MAX_BROKEN = 256
 _MAX_THREADS = 4
 _MAX_STREAMS = 64
+_REORDERING = frozenset({"h264", "hevc"})
+"""Codecs of whose pictures AVI tells when they are stored, not when they are shown."""
+_AHEAD = 16
+"""Pictures that may be stored before one that is shown earlier, at most (H.264 and H.265 alike)."""
 
 
 @contextlib.contextmanager
@@ -117,6 +123,43 @@ def decode_beside(
 
     `packets`: after how many of `stream` to stop.
     """
+    items = _decode_beside(container, stream, others, packets)
+    stored = container.format.name == "avi" and stream.codec_context.name in _REORDERING
+    yield from _in_order(items) if stored else items
+
+
+def _in_order(
+    items: "Iterator[av.VideoFrame | Packet[Stream]]",
+) -> "Iterator[av.VideoFrame | Packet[Stream]]":
+    """Times in the order of display, for files that name the time of storing: the n-th shown has the n-th.
+
+    It is that of itself or of one of the next few.
+    """
+    held: deque[av.VideoFrame] = deque()
+    times: list[int] = []
+    for item in items:
+        if not isinstance(item, av.VideoFrame):
+            yield item
+            continue
+        while held and (item.pts is None or len(held) > _AHEAD):
+            yield _timed(held.popleft(), heapq.heappop(times))
+        if item.pts is None:
+            yield item
+            continue
+        held.append(item)
+        heapq.heappush(times, item.pts)
+    while held:
+        yield _timed(held.popleft(), heapq.heappop(times))
+
+
+def _timed(frame: av.VideoFrame, time: int) -> av.VideoFrame:
+    frame.pts = time
+    return frame
+
+
+def _decode_beside(
+    container: InputContainer, stream: VideoStream, others: Sequence[Stream], packets: int | None
+) -> "Iterator[av.VideoFrame | Packet[Stream]]":
     broken = surprises = taken = 0
     demuxed = container.demux(stream, *others)
     while taken != packets:

@@ -80,6 +80,17 @@ def test_video_that_starts_late_still_does(tmp_path, clip_factory, file_factory)
     assert sound(tmp_path / "b.mp4") == sound(src)
 
 
+def test_frames_that_avi_stores_out_of_order_keep_their_pace(tmp_path, clip_factory, file_factory):
+    src = file_factory(tmp_path / "a.avi", clip_factory(2.0), options={"bf": "3"}, sound=True)
+    report = transcode(src, tmp_path / "b.mp4", make_luma=same, settings=QUICK)
+    times, length = frame_times(tmp_path / "b.mp4")
+    assert report.retimed == 0
+    assert np.diff([float(t) for t in times]) == pytest.approx([1 / 24] * 47, abs=1e-4)
+    assert float(length) == pytest.approx(2.0, abs=0.05)
+    seconds = [t for t, _ in read_luma(src)]
+    assert seconds == sorted(seconds)
+
+
 def test_a_transport_stream_starts_at_zero_with_its_offset_kept(tmp_path, clip_factory, file_factory):
     src = file_factory(tmp_path / "a.ts", clip_factory(2.0), sound=True, sound_delay=0.5)
     transcode(src, tmp_path / "b.mp4", settings=QUICK)
