@@ -7,6 +7,7 @@ attack decodes that copy once. A run that is stopped goes on where it was: no ro
 Workers are processes of their own that hold no keys; clips are the caller's own choice of files.
 """
 
+import hashlib
 import json
 import multiprocessing
 import os
@@ -148,9 +149,10 @@ def _task(plan: Plan, clip: Path, scheme: SchemeSpec) -> Row:
 
 
 def _copy_of(plan: Plan, clip: Path, scheme: SchemeSpec) -> str:
-    """Where the marked copy of a clip stands."""
+    """Where the marked copy of a clip stands; by its path, since a run that goes on may have other clips."""
     slug = "".join(c if c.isalnum() else "-" for c in scheme.name)
-    return str(plan.folder / "work" / slug / f"{plan.clips.index(clip):03d}.mp4")
+    digest = hashlib.sha256(os.fsencode(clip)).hexdigest()[:12]
+    return str(plan.folder / "work" / slug / f"{clip.stem[:40]}-{digest}.mp4")
 
 
 def _has(marks: dict[tuple[str, str], Row], task: Row) -> bool:

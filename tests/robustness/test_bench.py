@@ -52,13 +52,21 @@ def test_a_stopped_run_goes_on_and_does_nothing_twice(clips: Path, tmp_path: Pat
         list(measure(Plan(tmp_path, found, ("untouched",), (OURS,), psnr=41)))
 
 
+def test_a_run_that_goes_on_with_other_clips_takes_each_ones_own_copy(clips: Path, tmp_path: Path) -> None:
+    found = tuple(sorted(clips.glob("*.mp4")))
+    list(measure(Plan(tmp_path, found, (), (OURS,), psnr=40)))
+    rows = list(measure(Plan(tmp_path, found[1:], ("untouched",), (OURS,), psnr=40)))
+    assert [r["exact"] for r in rows if r["kind"] == "attack" and r["scheme"] == "sorakit"] == [True]
+
+
 def test_marks_have_the_quality_that_was_asked_for(clips: Path, tmp_path: Path) -> None:
     plan = Plan(tmp_path, (clips / "1.mp4",), (), (OURS,), psnr=42, short_side=200)
     (row,) = (r for r in measure(plan) if r["scheme"] == "sorakit")
     assert 41.5 < row["psnr_luma"] < 44.5
     assert row["psnr_luma"] - row["psnr_rgb"] == pytest.approx(1.32, abs=0.4)
     assert 0.95 < row["ssim"] < 1
-    _, luma = next(read_luma(tmp_path / "work" / "sorakit" / "000.mp4"))
+    (copy,) = (tmp_path / "work" / "sorakit").iterdir()
+    _, luma = next(read_luma(copy))
     assert luma.shape == (200, 250)
 
 
