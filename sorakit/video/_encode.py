@@ -92,6 +92,7 @@ class Encoder:
         )
         self._container.metadata.update(metadata)
         self._durations: dict[int, int] = {}
+        self._newest: int | None = None
         self._held: Packet[Any] | None = None
         self._delay = 0
         self._video = cast(VideoStream, self._container.add_stream(encoder, rate=look.rate))
@@ -156,11 +157,17 @@ class Encoder:
             ) from error
 
     def encode(self, frame: av.VideoFrame, duration: int) -> None:
-        """Encode one frame; `frame.pts` and `duration` in the look's time base."""
+        """Encode one frame; `frame.pts` and `duration` in the look's time base.
+
+        `duration` counts if no frame follows: MP4 tells how far apart frames are stored, not how long they
+        stand.
+        """
         frame.time_base = self._time_base
         frame.pict_type = 0  # else the source's key frames are forced on the encoder
         if frame.pts is not None:
-            self._durations[frame.pts] = duration
+            if self._newest is not None:
+                self._durations[self._newest] = frame.pts - self._newest
+            self._newest, self._durations[frame.pts] = frame.pts, duration
         self._mux(self._video.encode(frame))
 
     def copy(self, packet: "Packet[Any]", stream: Any) -> None:
@@ -176,11 +183,11 @@ class Encoder:
 
     def finish(self, end: int) -> None:
         """Encode what is left, make the track end at `end` (time base ticks), write the index, close."""
-        if self._durations:
-            last = max(self._durations)
-            self._durations[last] = max(1, end - last)
+        if self._newest is not None:
+            self._durations[self._newest] = max(1, end - self._newest)
         self._mux(self._video.encode(None))
         if self._held is not None:
+            self._time(self._held)
             self._close_track(self._held, end)
             self._container.mux(self._held)
         self._container.close()
@@ -188,14 +195,17 @@ class Encoder:
     def _mux(self, packets: "list[Packet[Any]]") -> None:
         """Pass packets on, all but the newest: the last one's duration is known only at the end."""
         for packet in packets:
-            if packet.pts is not None:
-                # x264 carries no durations; without them a variable-rate clip ends too early.
-                packet.duration = self._durations.pop(packet.pts, 0)
             if self._held is not None:
+                self._time(self._held)
                 self._container.mux(self._held)
             elif packet.pts is not None and packet.dts is not None:
                 self._delay = packet.pts - packet.dts
             self._held = packet
+
+    def _time(self, packet: "Packet[Any]") -> None:
+        """Say how long its frame stands: x264 does not, and a variable-rate clip would end too early."""
+        if packet.pts is not None:
+            packet.duration = self._durations.pop(packet.pts, 0)
 
     def _close_track(self, packet: "Packet[Any]", end: int) -> None:
         """Players take the sum of decoding times for the track's length, so the last of them has to fit."""

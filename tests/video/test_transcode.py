@@ -80,6 +80,15 @@ def test_video_that_starts_late_still_does(tmp_path, clip_factory, file_factory)
     assert sound(tmp_path / "b.mp4") == sound(src)
 
 
+@pytest.mark.parametrize("name", ["b.mkv", "b.webm"])
+def test_a_pause_does_not_lengthen_matroska(tmp_path, clip_factory, file_factory, name):
+    pts = [i if i < 12 else i + 240 for i in range(24)]  # ten seconds in which the picture stands
+    ways = {"pts": pts, "time_base": Fraction(1, 24), "options": {"bf": "3", "b_strategy": "0"}}
+    src = file_factory(tmp_path / "a.mp4", clip_factory(1.0), **ways)
+    transcode(src, tmp_path / name, settings=EncodeSettings(preset="ultrafast"))
+    assert probe(tmp_path / name).duration == pytest.approx(11.0, abs=0.05)
+
+
 def test_frames_that_avi_stores_out_of_order_keep_their_pace(tmp_path, clip_factory, file_factory):
     src = file_factory(tmp_path / "a.avi", clip_factory(2.0), options={"bf": "3"}, sound=True)
     report = transcode(src, tmp_path / "b.mp4", make_luma=same, settings=QUICK)
