@@ -35,7 +35,7 @@ class KeepGate(nn.Module):
 
         `some` `(B, 1, 1)` or `(1, N, 1)`: 0 where no frame is given, and nothing can be kept.
         """
-        gate = self.gate(y).sigmoid() * some.to(y.dtype)  # (B, N, p)
+        gate = self.gate(y).sigmoid().to(drawn.dtype) * some.to(drawn.dtype)  # (B, N, p)
         gate = gate.repeat(1, 1, drawn.shape[-1] // gate.shape[-1])  # (B, N, C·p), the same in each channel
         return torch.lerp(drawn, kept.to(drawn.dtype), gate)
 

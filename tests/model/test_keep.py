@@ -3,7 +3,7 @@ import torch
 
 from sorakit.errors import UsageError
 from sorakit.model.dit import VideoDiT, forward_flops
-from sorakit.model.keep import nearest_given
+from sorakit.model.keep import KeepGate, nearest_given
 
 SMALL = {"width": 32, "depth": 1, "heads": 2, "text_width": 8, "given_frames": True}
 
@@ -61,3 +61,14 @@ def test_its_cost_is_counted() -> None:
     with_gate, without = VideoDiT(**SMALL, keep_given=True), VideoDiT(**SMALL)
     size = (8, 16, 24)
     assert forward_flops(with_gate, *size) - forward_flops(without, *size) == 2 * 12 * 32 * 256
+
+
+def test_the_gate_fits_what_autocast_draws() -> None:
+    """On CUDA autocast norms tokens in float32 and draws in bfloat16: so it is when several GPUs train."""
+    gate, y = KeepGate(8, (1, 1, 2)), torch.randn(2, 5, 8)
+    drawn, kept = torch.randn(2, 5, 6).bfloat16(), torch.randn(2, 5, 6)
+    with torch.autocast("cpu", torch.bfloat16):
+        out = gate(y, drawn, kept, torch.tensor([True, False])[:, None, None])
+    assert out.dtype == torch.bfloat16
+    assert torch.equal(out[1], drawn[1])
+    assert not torch.equal(out[0], drawn[0])
