@@ -28,7 +28,7 @@ def set_linear(vae: VideoVAE, patches: Tensor, seed: int = 0) -> None:
     all codes with equal power in every channel, this loses the least to equal noise on every channel.
     """
     C = vae.channels
-    mean, variances, directions = principal(patches, C)
+    mean, variances, directions = principal(patches.cpu(), C)  # not every GPU knows float64
     noise = torch.randn(C, C, generator=torch.Generator().manual_seed(seed)).double()
     turn, _ = torch.linalg.qr(noise)  # (C, C), a rotation
     code = turn * variances**-0.25 @ directions.T  # (C, 768)

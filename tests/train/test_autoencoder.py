@@ -7,6 +7,7 @@ import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -187,6 +188,29 @@ def test_the_linear_path_starts_as_a_pca() -> None:
     codes = vae.norm(vae.encoder.skip(patches))
     torch.testing.assert_close(vae.decoder.skip(codes).double(), expected, rtol=1e-3, atol=1e-3)
     torch.testing.assert_close(codes.std(0), torch.ones(vae.channels), rtol=1e-2, atol=1e-2)
+
+
+class Elsewhere(torch.Tensor):
+    """What a GPU's tensor does: `cpu` brings it here, and no operation takes it beside one from here."""
+
+    @classmethod
+    def __torch_function__(
+        cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func is torch.Tensor.cpu:
+            return args[0].as_subclass(torch.Tensor)
+        if any(type(a) is torch.Tensor for a in args):
+            raise RuntimeError(f"{func} got tensors of two devices")
+        return super().__torch_function__(func, types, args, kwargs or {})
+
+
+@torch.no_grad()
+def test_the_linear_path_is_set_wherever_the_clips_are() -> None:
+    here, there = (VideoVAE(channels=8, encoder_widths=(8, 8), decoder_widths=(8, 8, 8)) for _ in range(2))
+    patches = torch.rand(1000, 768, generator=torch.Generator().manual_seed(0))
+    set_linear(here, patches)
+    set_linear(there, patches.as_subclass(Elsewhere))
+    assert torch.equal(here.encoder.skip.weight, there.encoder.skip.weight)
 
 
 @torch.no_grad()
