@@ -29,6 +29,11 @@ LATENT_SCHEME = "io.github.sorakit.latent.1"
 """How a manifest names the mark in the starting noise; `sorakit.watermark.latent.SCHEME`."""
 _TITLES = {"image": "first picture", "last_image": "last picture"}
 
+_FAILURES = (
+    OSError, ValueError, LookupError, TypeError, RuntimeError, AssertionError, ArithmeticError, UsageError,
+)  # fmt: skip
+"""What loading raises when a folder's files do not fit together, or the device is not there."""
+
 Picture = Path | str | Rgb
 """A picture file, or `uint8 (H, W, 3)`."""
 
@@ -186,7 +191,7 @@ def load_pipeline(
         target = torch.device(device)
         with _quiet():
             pipe = _assemble(folder, kinds[dtype]).to(target)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, AssertionError) as error:
+    except _FAILURES as error:
         raise ModelError(f"the model in {folder} does not load on {device}: {error}") from error
     if solver is not None:
         pipe.scheduler = scheduler_for(solver, pipe.scheduler)

@@ -104,10 +104,10 @@ class SoraPipeline(DiffusionPipeline):
 
         Raises `ModelError` when a part is missing or does not fit, or the format is too new.
         """
-        options = {"use_safetensors": True, "low_cpu_mem_usage": False} | kwargs
+        options = {"low_cpu_mem_usage": False} | kwargs | {"use_safetensors": True}
         try:
             pipe: SoraPipeline = super().from_pretrained(pretrained_model_name_or_path, **options)
-        except (OSError, ValueError, TypeError, RuntimeError) as error:
+        except (OSError, ValueError, LookupError, TypeError, RuntimeError, ArithmeticError) as error:
             raise ModelError(
                 f"{pretrained_model_name_or_path} does not load as a pipeline: {error}; it needs tokenizer, "
                 "text_encoder, transformer and scheduler, and for a model in latents a vae"

@@ -8,11 +8,13 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from sorakit.diffusion.solver import SOLVERS
 from sorakit.errors import InputError, ModelError, NotAVideoError, UsageError
 from sorakit.fidelity import measure, wilson
-from sorakit.generate import DEFAULT_MODEL, generate, load_info
+from sorakit.generate import DEFAULT_MODEL, generate, load_info, load_pipeline
+from sorakit.pipeline import SoraPipeline
 from sorakit.schedulers import SCHEDULERS
 from sorakit.train.export import export
 from sorakit.train.loop import Trainer
@@ -174,6 +176,33 @@ def test_a_folder_that_is_no_model_is_refused(tiny: Path, tmp_path: Path) -> Non
         generate(EXAMPLE, seed=0, model=broken)
     with pytest.raises(ModelError, match="does not load"):
         generate(EXAMPLE, seed=0, model=tiny, device="warp")
+
+
+@pytest.mark.parametrize("part", ["transformer", "text_encoder"])
+def test_missing_weights_are_not_made_up(part: str, tiny: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(tiny, broken)
+    weights = broken / part / "diffusion_pytorch_model.safetensors"
+    kept = load_file(weights)
+    lost = sorted(kept)[0]
+    del kept[lost]
+    save_file(kept, weights, {"format": "pt"})
+    with pytest.raises(ModelError, match=f"lack 1 weights of .*{lost}"):
+        load_pipeline(broken)
+    with pytest.raises(ModelError, match=f"lack 1 weights of .*{lost}"):
+        SoraPipeline.from_pretrained(broken)
+
+
+@pytest.mark.parametrize(
+    "change", [{"patch": [4, 8]}, {"heads": 0}, {"heads": 5}, {"prediction": "q"}], ids=str
+)
+def test_an_impossible_network_is_refused(change: dict[str, object], tiny: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(tiny, broken)
+    config = broken / "transformer" / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_bytes()) | change))
+    with pytest.raises(ModelError, match="does not load"):
+        load_pipeline(broken)
 
 
 def test_pickled_weights_are_never_read(tiny: Path, tmp_path: Path) -> None:

@@ -127,8 +127,9 @@ def test_a_missing_part_is_named(pipe: SoraPipeline, latent: SoraPipeline, tmp_p
 def test_pickles_are_not_read(pipe: SoraPipeline, tmp_path: Path) -> None:
     pipe.save_pretrained(tmp_path, safe_serialization=False)
     assert list(tmp_path.rglob("*.bin"))
-    with pytest.raises(ModelError):
-        SoraPipeline.from_pretrained(tmp_path)
+    for options in ({}, {"use_safetensors": False}):
+        with pytest.raises(ModelError):
+            SoraPipeline.from_pretrained(tmp_path, **options)
 
 
 def test_latents_have_a_quarter_of_the_frames(latent: SoraPipeline) -> None:

@@ -20,6 +20,7 @@ from sorakit.model.block import Block, modulate
 from sorakit.model.keep import KeepGate
 from sorakit.model.patch import patchify, unpatchify
 from sorakit.model.rope import FRACTIONAL, fractional, rotary, turns
+from sorakit.model.whole import WholeMixin
 
 __all__ = ["TIME_FEATURES", "VideoDiT", "forward_flops", "waves"]
 
@@ -27,11 +28,12 @@ TIME_FEATURES = 256
 """Features of `waves`."""
 
 
-class VideoDiT(ModelMixin, ConfigMixin, AdapterMixin):  # type: ignore[misc]  # diffusers' own mixins disagree
+class VideoDiT(WholeMixin, ModelMixin, ConfigMixin, AdapterMixin):  # type: ignore[misc]  # diffusers' own mixins disagree
     """Video DiT.
 
     `prediction` says what the output means (see `sorakit.diffusion.flow`): "x" the clean clip, "v" the
     velocity noise − data, "eps" the noise. `mean` and `std` map pixels in [-1, 1] to the model's scale.
+    `width` is a multiple of twice `heads`, or `UsageError` is raised.
     `given_frames`: whether it can be shown frames that are given clean (see `sorakit.world.frames`), and
     `keep_given` whether it says how much of them stays, pixel by pixel (see `sorakit.model.keep`).
     """
@@ -54,6 +56,8 @@ class VideoDiT(ModelMixin, ConfigMixin, AdapterMixin):  # type: ignore[misc]  # 
         std: float = 0.5,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        if heads < 1 or width < 1 or width % (2 * heads):
+            raise UsageError(f"`width` must be a multiple of twice `heads`, got {width} and {heads} heads")
         size = channels * math.prod(patch)
         self.patch: tuple[int, int, int] = (patch[0], patch[1], patch[2])
         self.channels, self.width, self.depth, self.text_width = channels, width, depth, text_width

@@ -11,7 +11,9 @@ from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
+from sorakit.errors import UsageError
 from sorakit.model.block import SelfAttention, attend, mlp
+from sorakit.model.whole import WholeMixin
 
 __all__ = ["TextEncoder"]
 
@@ -54,10 +56,10 @@ class _Slots(nn.Module):
         return out
 
 
-class TextEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers' own mixins disagree
+class TextEncoder(WholeMixin, ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers' own mixins disagree
     """Prompt encoder; `vocabulary` tokens, at most `length` of them, `width` features, `slots` vectors out.
 
-    With `slots` 0 each token keeps its own vector.
+    With `slots` 0 each token keeps its own vector. Raises `UsageError` unless `heads` divide `width`.
     """
 
     @register_to_config
@@ -72,6 +74,8 @@ class TextEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers' 
         slots: int = 0,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        if heads < 1 or width < 1 or width % heads:
+            raise UsageError(f"text `width` must be a multiple of its {heads} heads, got {width}")
         self.length = length
         self.embedding = nn.Embedding(vocabulary, width)
         self.position = nn.Parameter(torch.randn(length, width) * 0.02)

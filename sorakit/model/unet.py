@@ -23,6 +23,7 @@ from sorakit.model.conv import Conv, fold, unfold
 from sorakit.model.dit import TIME_FEATURES, waves
 from sorakit.model.patch import patchify, unpatchify
 from sorakit.model.rope import rotary, turns
+from sorakit.model.whole import WholeMixin
 
 __all__ = ["VideoUNet", "unet_flops"]
 
@@ -101,7 +102,7 @@ class Level(nn.Module):
         return x
 
 
-class VideoUNet(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers' own mixins disagree
+class VideoUNet(WholeMixin, ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers' own mixins disagree
     """Video U-Net; by default it costs what the default `VideoDiT` does.
 
     `patch`: frames and pixels a side of one cell at the lowest resolution; every side must be a multiple.

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from sorakit.errors import UsageError
 from sorakit.model.conv import ResBlock, RunningNorm, fold, unfold
 from sorakit.model.tiles import Tiling, ramp
+from sorakit.model.whole import WholeMixin
 
 __all__ = ["SPATIAL", "TEMPORAL", "VideoVAE", "fold_frames", "fold_patches", "unfold_frames"]
 
@@ -81,7 +82,7 @@ class Decoder(nn.Module):
         return 2 * cells * total
 
 
-class VideoVAE(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers' own mixins disagree
+class VideoVAE(WholeMixin, ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers' own mixins disagree
     """Autoencoder of clips in [-1, 1]: 4 × 8 × 8 pixels to `channels` numbers (768 to 48 by default).
 
     >>> vae = VideoVAE(channels=8, encoder_widths=(8, 8), decoder_widths=(8, 8, 8))

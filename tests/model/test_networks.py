@@ -37,6 +37,11 @@ def test_any_length_and_size_runs(size: tuple[int, int, int], joint: bool) -> No
 def test_a_side_that_is_no_multiple_is_refused() -> None:
     with pytest.raises(UsageError, match="multiples"):
         VideoDiT(**SMALL)(torch.randn(1, 3, 16, 30, 32), torch.tensor([1.0]), *text(1))
+    for width, heads in ((50, 4), (36, 4), (32, 0)):
+        with pytest.raises(UsageError, match=f"twice `heads`, got {width} and {heads}"):
+            VideoDiT(**SMALL | {"width": width, "heads": heads})
+    with pytest.raises(UsageError, match="multiple of its 4 heads, got 30"):
+        TextEncoder(width=30)
     with pytest.raises(UsageError, match="prediction"):
         VideoDiT(**SMALL, prediction="z")
 
