@@ -46,8 +46,8 @@ class AutoTrainer:
 
     def __init__(self, recipe: AutoRecipe, footage: Footage | None = None, device: str = "cpu") -> None:
         self.recipe, self.footage, self.device = recipe, footage, torch.device(device)
-        with torch.random.fork_rng():
-            torch.manual_seed(recipe.seed)
+        with torch.random.fork_rng(devices=[]):  # weights are drawn on the CPU, so no GPU's state changes
+            torch.default_generator.manual_seed(recipe.seed)
             self.vae = VideoVAE(**recipe.model).to(self.device)
         for skip in (self.vae.encoder.skip, self.vae.decoder.skip):
             skip.requires_grad_(False)  # 768 inputs that move together: the smallest step undoes the PCA

@@ -17,7 +17,7 @@ from sorakit.model_info import WEIGHTS
 from sorakit.precision import product_dtype
 from sorakit.types import Rgb
 
-__all__ = ["Codec", "open_codec"]
+__all__ = ["Codec", "load_autoencoder", "open_codec"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,7 +34,7 @@ class Codec:
         """Make the autoencoder ready."""
         network: nn.Module | None = self.canvas.vae  # diffusers' own `to` has no types
         if network is not None:
-            network.to(self.device, product_dtype(self.device)).eval().requires_grad_(False)
+            nn.Module.to(network, self.device, product_dtype(self.device)).eval().requires_grad_(False)
 
     def encode(self, clips: Rgb) -> Tensor:
         """`uint8 (B, T, H, W, 3)` → `float32 (B, C, T', H', W')`."""
@@ -53,10 +53,15 @@ def open_codec(autoencoder: str, dit: VideoDiT, device: torch.device) -> Codec:
     """The codec that a recipe names; raises `ModelError` when the autoencoder is missing or does not fit."""
     if not autoencoder:
         return Codec(Canvas(dit), device)
-    folder = WEIGHTS / autoencoder
+    return Codec(Canvas(dit, load_autoencoder(autoencoder)), device)
+
+
+def load_autoencoder(name: str, dtype: torch.dtype = torch.float32) -> VideoVAE:
+    """The packaged autoencoder `name` on the CPU; raises `ModelError` when it does not load."""
+    folder = WEIGHTS / name
+    options = {"use_safetensors": True, "local_files_only": True, "low_cpu_mem_usage": False}
     try:
         load: Callable[..., VideoVAE] = VideoVAE.from_pretrained
-        vae = load(folder, use_safetensors=True, local_files_only=True, low_cpu_mem_usage=False)
+        return load(folder, torch_dtype=dtype, **options)
     except (OSError, ValueError) as error:
         raise ModelError(f"the autoencoder {folder} does not load: {error}; train it first") from error
-    return Codec(Canvas(dit, vae), device)

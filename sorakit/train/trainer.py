@@ -29,7 +29,7 @@ from sorakit.train.parallel import ALONE, Group, plain, shard
 from sorakit.train.recipe import Recipe
 from sorakit.world.dataset import Batch
 
-__all__ = ["Trainer"]
+__all__ = ["Trainer", "gpu_of"]
 
 
 class Trainer:
@@ -43,8 +43,8 @@ class Trainer:
     ) -> None:
         _check_share(recipe, group)
         self.recipe, self.group, self.device = recipe, group, torch.device(device)
-        with torch.random.fork_rng():
-            torch.manual_seed(recipe.seed)
+        with torch.random.fork_rng(devices=[]):  # weights are drawn on the CPU, so no GPU's state changes
+            torch.default_generator.manual_seed(recipe.seed)
             self.pair = Pair(recipe).to(self.device)
         self.codec = open_codec(recipe.autoencoder, self.pair.dit, self.device)
         self.ema = Ema(self.pair, recipe.ema)
@@ -61,8 +61,7 @@ class Trainer:
         self.generator = torch.Generator()
         self.step, self.loss = 0, math.nan
         self.ledger = Ledger()
-        gpu = self.device.index or 0 if self.device.type == "cuda" else None
-        self.meter = Meter(self.ledger.watts_per_core, gpu=gpu)
+        self.meter = Meter(self.ledger.watts_per_core, gpu=gpu_of(self.device))
 
     def update(self, batches: Batch | Sequence[Batch], lr: float, *, worker_cpu: float = 0.0) -> float:
         """One optimiser step on this process's share of a step's batches; their mean loss comes back.
@@ -158,6 +157,17 @@ def _check_share(recipe: Recipe, group: Group) -> None:
             f"`accumulate` must be a multiple of the {count} processes, got {recipe.accumulate}; for as many "
             f"clips a step add --set accumulate={count} --set batch={batch}"
         )
+
+
+def gpu_of(device: torch.device) -> int | None:
+    """The number of the GPU that `device` is, None for another kind; "cuda" is this process's own.
+
+    >>> gpu_of(torch.device("cuda", 3)), gpu_of(torch.device("cpu"))
+    (3, None)
+    """
+    if device.type != "cuda":
+        return None
+    return torch.cuda.current_device() if device.index is None else device.index
 
 
 def _noise_seed(seed: int, number: int) -> int:

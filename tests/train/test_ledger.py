@@ -1,24 +1,26 @@
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from sorakit.errors import ModelError, UsageError
-from sorakit.model_info import load_info
+from sorakit.model_info import WEIGHTS, load_info
 from sorakit.train import ledger as ledger_module
 from sorakit.train.card import card, read_scores
 from sorakit.train.checkpoint import checkpoint_state
 from sorakit.train.evaluate import Sampled, fixed_scenes
-from sorakit.train.export import export, recipe_of
+from sorakit.train.export import export, export_pipeline, recipe_of
 from sorakit.train.ledger import Ledger, Machine, Meter, gpu_watts, this_machine
 from sorakit.train.logs import Log, read_log
 from sorakit.train.memory import keep_freed_pages
 from sorakit.train.preview import draw_preview
 from sorakit.train.recipe import RECIPES
-from sorakit.train.trainer import Trainer
+from sorakit.train.trainer import Trainer, gpu_of
 from sorakit.world.dataset import batches
 from sorakit.world.render import render
 
@@ -179,3 +181,28 @@ def test_freed_pages_are_kept_where_glibc_is() -> None:
 
 def test_machines_are_plain_values() -> None:
     assert json.dumps(asdict(this_machine("cpu")))
+
+
+def test_each_process_counts_its_own_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
+    found = [gpu_of(torch.device(name)) for name in ("cuda", "cuda:0", "cpu")]
+    assert found == [1, 0, None]
+
+
+def test_any_recipe_of_a_file_can_be_exported(tmp_path: Path) -> None:
+    recipe = replace(TINY, name="My_Recipe 2")
+    Trainer(recipe).save(tmp_path / "last.safetensors")
+    with pytest.raises(UsageError, match="version 1_0"):
+        export(recipe, tmp_path / "last.safetensors", tmp_path / "model", "1_0")
+    assert not (tmp_path / "model").exists()
+    export(recipe, tmp_path / "last.safetensors", tmp_path / "model", "1.0")
+    assert load_info(tmp_path / "model").name == "sorakit-my-recipe-2"
+
+
+def test_the_autoencoder_is_exported_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sorakit.train.codec.product_dtype", lambda _: torch.bfloat16)
+    large = RECIPES["full-world-64"]
+    pipe = export_pipeline(Trainer(replace(large, model=large.model | {"depth": 1})))
+    packaged = load_file(WEIGHTS / "autoencoder" / "diffusion_pytorch_model.safetensors")
+    found = pipe.vae.state_dict()
+    assert all(torch.equal(found[name], tensor) for name, tensor in packaged.items())

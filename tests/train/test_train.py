@@ -51,6 +51,14 @@ def test_a_finished_run_is_left_alone(tmp_path: Path) -> None:
     assert same(before.pair, after.pair)
 
 
+def test_gpus_that_are_not_used_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    before = torch.get_rng_state()
+    trainer = Trainer(TINY)  # without a warning that there are many
+    assert torch.equal(torch.get_rng_state(), before)
+    assert same(trainer.pair, Trainer(TINY).pair)
+
+
 def test_the_loss_falls() -> None:
     trainer = Trainer(replace(TINY, bf16=False))
     stream = batches(1, TINY.draw)
