@@ -71,13 +71,22 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Refuse what would only fail, or train nothing, much later."""
-        for name in ("batch", "lr", "warmup", "decay", "cap", "clip", "steps", "prompts", "accumulate"):
+        for name in (
+            "batch", "lr", "warmup", "decay", "cap", "clip", "shift", "steps", "prompts", "accumulate",
+        ):  # fmt: skip
             _need(name, getattr(self, name), getattr(self, name) > 0, "more than 0")
-        for name in ("text_drop", "decoy", "given", "ema"):
+        for name in ("seed", "slots"):
+            _need(name, getattr(self, name), getattr(self, name) >= 0, "0 or more")
+        _need("guidance", self.guidance, 0 <= self.guidance <= 100, "0 to 100")
+        for name in ("text_drop", "decoy", "given", "ema", "guidance_low"):
             _need(name, getattr(self, name), 0 <= getattr(self, name) <= 1, "0 to 1")
         _need("solver", self.solver, self.solver in ("euler", "stochastic"), '"euler" or "stochastic"')
         some = bool(self.shapes) and all(min(s) > 0 for s in self.shapes)
         _need("shapes", self.shapes, some, "(T, H, W), each more than 0")
+        patch = self.draw.patch
+        _need("model.patch", patch, min(patch) > 0, "(T, H, W), each more than 0")
+        whole = all(side % p == 0 for s in self.shapes for side, p in zip(s, patch, strict=True))
+        _need("shapes", self.shapes, whole, f"multiples of the model's patch {patch}")
         fits = len(self.odds) == len(self.shapes) and abs(sum(self.odds) - 1) < 1e-6 and min(self.odds) >= 0
         _need("odds", self.odds, fits, f"{len(self.shapes)} shares that add up to 1, one a shape")
 
