@@ -64,14 +64,23 @@ class Canvas:
         for name, side, p, k in zip(("num_frames", "height", "width"), size, patch, scale, strict=True):
             if side <= 0 or side % (p * k):
                 raise UsageError(f"`{name}` must be a positive multiple of {p * k}, got {side}")
-        t, h, w = self.inside(size)
-        tokens = int(np.prod([side // p for side, p in zip((t, h, w), patch, strict=True)]))
+        tokens = self._tokens(size)
         if tokens * tokens * count > MAX_PAIRS:
             raise UsageError(
                 f"{count} clips of {size} make {tokens} tokens each, more than attention can hold; "
                 f"at most {int((MAX_PAIRS / count) ** 0.5)} fit: ask for fewer or smaller clips"
             )
+        t, h, w = self.inside(size)
         return self.transformer.channels, t, h, w
+
+    def most(self, size: tuple[int, int, int]) -> int:
+        """How many clips of `size` (T, H, W) attention can hold at a time, at least 1."""
+        return max(1, MAX_PAIRS // max(1, self._tokens(size) ** 2))
+
+    def _tokens(self, size: tuple[int, int, int]) -> int:
+        """Tokens of one clip of `size`."""
+        sides = zip(self.inside(size), self.transformer.patch, strict=True)
+        return int(np.prod([side // p for side, p in sides]))
 
     @torch.no_grad()
     def encode(self, clips: Rgb, device: torch.device) -> Tensor:

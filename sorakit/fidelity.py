@@ -185,13 +185,15 @@ def run(
     info = load_info(model)
     how = (sampling or Sampling()).filled(info)
     pipe = pipe or load_pipeline(model, device=how.device, dtype=how.dtype)
+    size = [a or u for a, u in zip((how.frames, how.height, how.width), pipe.size, strict=True)]
+    most = min(how.batch, pipe.canvas.most((size[0], size[1], size[2])))
     scenes = fresh_scenes(info, n, seed, combos, stream)
     jobs = [(i, k) for i in range(n) for k in range(seeds)]
     rows: list[Mapping[str, float]] = []
     passes, cpu, wall = 0, 0.0, 0.0
     clips: Rgb = np.empty((0, 0, 0, 0, 3), np.uint8)
-    for first in range(0, len(jobs), how.batch):
-        part = jobs[first : first + how.batch]
+    for first in range(0, len(jobs), most):
+        part = jobs[first : first + most]
         noise = [_noise_seed(STREAMS[stream], seed, i, k) for i, k in part]
         start, clock = time.process_time(), time.perf_counter()
         clips, count = _sample(pipe, [caption(scenes[i]) for i, _ in part], noise, how)
@@ -204,9 +206,9 @@ def run(
         if progress is not None:
             progress(f"{len(rows)} of {len(jobs)} clips", len(rows) / len(jobs))
     facts = {name: np.array([r[name] for r in rows]).reshape(n, seeds) for name in rows[0]}
-    size = (clips.shape[1], clips.shape[2], clips.shape[3])
+    made = (clips.shape[1], clips.shape[2], clips.shape[3])
     return Scores(
-        info, how, tuple(scenes), facts, size, passes / len(jobs), cpu / len(jobs), wall / len(jobs)
+        info, how, tuple(scenes), facts, made, passes / len(jobs), cpu / len(jobs), wall / len(jobs)
     )
 
 

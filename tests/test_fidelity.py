@@ -136,6 +136,11 @@ def test_other_shapes_and_batches(result: dict[str, Any]) -> None:
     assert Sampling(frames=64, height=128, width=128).batch == 1
 
 
+def test_batches_are_no_larger_than_attention_can_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sorakit.canvas.MAX_PAIRS", 2 * 64**2)  # two clips of 64 tokens
+    assert measure(3, sampling=Sampling(steps=1))["clips"] == 3
+
+
 def facts_of(scenes: list[Scene], rows: np.ndarray) -> Scores:
     facts = {name: rows.astype(float) for name in SHOWN}
     return Scores(load_info(), Sampling(), tuple(scenes), facts, (16, 32, 32), 1.0, 1.0, 1.0)
