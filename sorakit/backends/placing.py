@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from typing import Any, Literal, get_args
 
 from sorakit.backends.vetting import Index
-from sorakit.errors import UsageError
+from sorakit.errors import ModelError, UsageError
 
 __all__ = ["Offload", "Quantise", "device_of", "place", "quantisation", "types_of"]
 
@@ -52,15 +52,30 @@ def types_of(dtype: str | None, device: Any, index: Index) -> dict[str, Any]:
 def place(pipe: Any, device: Any, offload: Offload) -> None:
     """Move the pipeline to `device`, whole or (`offload`) one part or one layer at a time as it is needed.
 
-    With offloading the autoencoder also works in tiles, where it can: it has the highest peak.
+    With offloading the autoencoder also works in tiles, where it can: it has the highest peak. Raises
+    `UsageError` for what this machine does not have, `ModelError` when the pipeline does not fit on `device`.
     """
+    import torch  # noqa: PLC0415
+
     if offload not in get_args(Offload):
         raise UsageError(f"`offload` must be {', '.join(get_args(Offload))}, got {offload!r}")
+    if offload != "none" and device.type == "cpu":
+        raise UsageError("`offload` moves weights between memory and a GPU; give `device` cuda as well")
+    try:
+        _move(pipe, device, offload)
+    except torch.OutOfMemoryError as error:
+        raise ModelError(
+            f"{type(pipe).__name__} does not fit into the memory of {device}; use `offload` model or "
+            "sequential, or `quantise`"
+        ) from error
+    except (RuntimeError, AssertionError) as error:  # such as a GPU of that number that is not there
+        raise UsageError(f"`device` {device} cannot be used: {str(error)[:200]}") from error
+
+
+def _move(pipe: Any, device: Any, offload: Offload) -> None:
     if offload == "none":
         pipe.to(device)
         return
-    if device.type == "cpu":
-        raise UsageError("`offload` moves weights between memory and a GPU; give `device` cuda as well")
     for saving in ("enable_tiling", "enable_slicing"):
         if callable(enable := getattr(getattr(pipe, "vae", None), saving, None)):
             enable()

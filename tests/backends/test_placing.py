@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from sorakit.backends import load_foreign
-from sorakit.backends.placing import quantisation
+from sorakit.backends.placing import place, quantisation
 from sorakit.backends.vetting import Index, Part
-from sorakit.errors import UsageError
+from sorakit.errors import ModelError, UsageError
 
 Copy = Callable[..., Path]
 
@@ -97,3 +97,21 @@ def test_a_model_quantised_on_a_gpu_makes_a_clip(bits: Any, copy: Copy) -> None:
     clip = model.generate("a red circle", seed=1, steps=2, frames=9, height=16, width=32)
     assert clip.generation is not None
     assert clip.generation.parameters["quantise"] == bits
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "says"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), ModelError, "use `offload`"),
+        (RuntimeError("CUDA error: invalid device ordinal"), UsageError, "cuda:7 cannot be used: .*ordinal"),
+    ],
+)
+def test_a_gpu_that_is_too_small_or_missing(error: Exception, kind: type[Exception], says: str) -> None:
+    class Pipe:
+        """As large as the error says."""
+
+        def to(self, _device: Any) -> None:
+            raise error
+
+    with pytest.raises(kind, match=says):
+        place(Pipe(), torch.device("cuda:7"), "none")
