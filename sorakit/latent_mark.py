@@ -180,7 +180,7 @@ class Basis:
 def basis_of(pipe: "SoraPipeline") -> Basis:
     """The directions in which a model's first layer sees a patch, and how strongly."""
     model: Any = pipe.transformer
-    weight = model.embed.weight.detach().double().cpu()  # (width, D)
+    weight = model.embed.weight.detach().cpu().double()  # (width, D); Apple's GPUs know no float64
     _, values, vectors = torch.linalg.svd(weight, full_matrices=True)
     # A singular vector's sign is free: fix it, so that every machine has the same basis.
     largest = vectors.gather(1, vectors.abs().argmax(1, keepdim=True))  # (D, 1)

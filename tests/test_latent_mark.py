@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from typer.testing import CliRunner
 from sorakit.cli.app import app
 from sorakit.errors import UsageError
 from sorakit.generate import generate, load_pipeline
-from sorakit.latent_mark import marked_noise, payload_for, read_clip_mark
+from sorakit.latent_mark import basis_of, marked_noise, payload_for, read_clip_mark
 from sorakit.model_info import model_folder
 from sorakit.watermark.keyring import new_key
 
@@ -90,3 +91,24 @@ def test_the_way_through_a_published_file(way: Any, monkeypatch: pytest.MonkeyPa
     assert key.secret.hex() not in run.output
     assert said["found"] is (said["log10_p"] <= -9)
     assert Path(said["file"]) == done.path
+
+
+class NoDouble(torch.Tensor):
+    """What an Apple GPU's tensor does: `cpu` brings it here, and it has no float64."""
+
+    @classmethod
+    def __torch_function__(
+        cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func is torch.Tensor.cpu:
+            return args[0].as_subclass(torch.Tensor)
+        if func is torch.Tensor.double:
+            raise TypeError("the device has no float64")
+        return super().__torch_function__(func, types, args, kwargs or {})
+
+
+def test_the_basis_needs_no_float64_on_the_device(pipe: Any) -> None:
+    weight = pipe.transformer.embed.weight.detach().as_subclass(NoDouble)
+    model = SimpleNamespace(embed=SimpleNamespace(weight=weight), patch=pipe.transformer.patch)
+    there, here = basis_of(SimpleNamespace(transformer=model)), basis_of(pipe)  # type: ignore[arg-type]
+    assert torch.equal(there.vectors, here.vectors)
