@@ -68,9 +68,11 @@ class _About(BaseModel):
 def write_shards(samples: Iterable[Sample], folder: Path, *, per_shard: int = 1000) -> list[Path]:
     """Write `samples` to `folder/shard-000000.tar`, …; the shards' paths come back.
 
-    Raises `UsageError` for a caption that the text encoder cannot read or a clip of a wrong form. A shard
-    appears under its name only when it is whole.
+    Raises `UsageError` for a caption that the text encoder cannot read, a clip of a wrong form and shards of
+    nothing. A shard appears under its name only when it is whole.
     """
+    if per_shard < 1:
+        raise UsageError(f"`per_shard` must be at least 1, got {per_shard}")
     folder.mkdir(parents=True, exist_ok=True)
     done: list[Path] = []
     source = enumerate(samples)

@@ -90,6 +90,11 @@ def test_shards_are_a_pure_function_of_the_number(folder: Path) -> None:
     assert batch.tokens.shape == (3, OWN.length)
 
 
+def test_shards_of_nothing_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="`per_shard` must be at least 1, got 0"):
+        write_shards(world_samples(OWN, 1), tmp_path, per_shard=0)
+
+
 def test_clips_of_any_size_are_fitted(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     clips = [rng.integers(0, 255, s, np.uint8) for s in ((5, 40, 64, 3), (30, 24, 20, 3), (16, 32, 32, 3))]
