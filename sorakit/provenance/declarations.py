@@ -33,6 +33,7 @@ AI_TYPES = frozenset(
 CAPTURE_TYPES = frozenset({"digitalCapture", "computationalCapture", "compositeCapture", "negativeFilm"})
 
 METADATA = ("c2pa.metadata", "stds.iptc", "stds.schema-org.CreativeWork", "cawg.metadata")
+_SOURCE = "digitalSourceType"
 MAX_ITEMS = 200
 MAX_TEXT = 300
 
@@ -44,29 +45,27 @@ def clean(text: Any) -> str | None:
     return "".join(c for c in text[:MAX_TEXT] if c.isprintable()) or None
 
 
-def items(value: Any) -> list[dict[str, Any]]:
-    """The objects of a list, at most 200; nothing for anything else."""
-    return [v for v in value[:MAX_ITEMS] if isinstance(v, dict)] if isinstance(value, list) else []
+def items(value: Any, most: int | None = MAX_ITEMS) -> list[dict[str, Any]]:
+    """The objects of a list, among its first `most` (None: all); nothing for anything else."""
+    return [v for v in value[:most] if isinstance(v, dict)] if isinstance(value, list) else []
 
 
 def actions_of(manifest: dict[str, Any], *, attested: bool = False) -> list[dict[str, Any]]:
-    """All actions; with `attested` only those that the signer vouches for (in claims v2: `created`)."""
-    found: list[dict[str, Any]] = []
-    for assertion in _assertions(manifest, ("c2pa.actions",), attested=attested):
-        data = assertion.get("data")
-        found += items(data.get("actions")) if isinstance(data, dict) else []
-    return found[:MAX_ITEMS]
+    """The first 200 actions; `attested`: only what the signer vouches for (in claims v2: `created`)."""
+    return _all_actions(manifest, attested=attested)[:MAX_ITEMS]
 
 
 def source_types(manifest: dict[str, Any], *, attested: bool = False) -> list[str]:
     """Short names of the declared source types: those of actions first, then of metadata assertions.
+
+    All are read, however many there are: AI that is declared late is declared.
 
     >>> m = {"assertions": [{"label": "c2pa.actions", "data": {"actions": [
     ...     {"digitalSourceType": "http://cv.iptc.org/newscodes/digitalsourcetype/digitalCapture"}]}}]}
     >>> source_types(m)
     ['digitalCapture']
     """
-    uris = [a.get("digitalSourceType") for a in actions_of(manifest, attested=attested)]
+    uris = [a.get(_SOURCE) for a in _all_actions(manifest, attested=attested)]
     for assertion in _assertions(manifest, METADATA, attested=attested):
         data = assertion.get("data")
         if isinstance(data, dict):
@@ -78,7 +77,8 @@ def source_types(manifest: dict[str, Any], *, attested: bool = False) -> list[st
 def disclosed(manifest: dict[str, Any]) -> bool:
     """Whether the manifest holds a disclosure of AI (C2PA 2.4, `c2pa.ai-disclosure`)."""
     return any(
-        str(a.get("label", "")).startswith("c2pa.ai-disclosure") for a in items(manifest.get("assertions"))
+        str(a.get("label", "")).startswith("c2pa.ai-disclosure")
+        for a in items(manifest.get("assertions"), None)
     )
 
 
@@ -110,11 +110,25 @@ def generator_of(manifest: dict[str, Any]) -> str | None:
     return clean(manifest.get("claim_generator"))
 
 
+def _all_actions(manifest: dict[str, Any], *, attested: bool) -> list[dict[str, Any]]:
+    """Each action, with the source type of its template where it gives none itself (actions v2)."""
+    found: list[dict[str, Any]] = []
+    for assertion in _assertions(manifest, ("c2pa.actions",), attested=attested):
+        data = assertion.get("data")
+        if not isinstance(data, dict):
+            continue
+        kinds = {str(t.get("action")): t.get(_SOURCE) for t in items(data.get("templates"), None)}
+        for action in items(data.get("actions"), None):
+            kind = kinds.get(str(action.get("action"))) or kinds.get("*")
+            found.append({_SOURCE: kind} | action if kind else action)
+    return found
+
+
 def _assertions(manifest: dict[str, Any], labels: tuple[str, ...], *, attested: bool) -> list[dict[str, Any]]:
     # Claims of version 1 knew no difference: all their assertions count as the signer's.
     strict = attested and isinstance(v := manifest.get("claim_version"), int) and v >= 2
     return [
         a
-        for a in items(manifest.get("assertions"))
+        for a in items(manifest.get("assertions"), None)
         if str(a.get("label", "")).startswith(labels) and (not strict or a.get("created") is True)
     ]

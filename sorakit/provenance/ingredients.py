@@ -36,19 +36,20 @@ class IngredientReader:
     """Walks the ingredients of a report; counts and depth are bounded, cycles end.
 
     `verify` gives the judgement on one manifest by its name, None where it cannot. An ingredient that fails
-    declares nothing.
+    declares nothing. `cut`: some were not read, so what they declare is not known.
     """
 
     def __init__(self, manifests: dict[str, Any], deltas: Any, verify: Verify) -> None:
         self._manifests = manifests
         self._deltas = {
-            str(d.get("ingredientAssertionURI")): d.get("validationDeltas") for d in items(deltas)
+            str(d.get("ingredientAssertionURI")): d.get("validationDeltas") for d in items(deltas, None)
         }
         self._verify = verify
         self._known: dict[str, Judgement | None] = {}
         self._seen = 0
         self.declares_ai = False
         self.declares_capture = False
+        self.cut = False
 
     def read(self, manifest_id: str, depth: int = 0) -> list[dict[str, Any]]:
         """Summaries of the ingredients of manifest `manifest_id`, nested.
@@ -58,12 +59,11 @@ class IngredientReader:
         `ingredients`.
         """
         manifest = self._manifests.get(manifest_id)
-        if depth >= MAX_DEPTH or not isinstance(manifest, dict):
-            return []
-        found = []
-        for ingredient in items(manifest.get("ingredients")):
+        found: list[dict[str, Any]] = []
+        for ingredient in items(manifest.get("ingredients"), None) if isinstance(manifest, dict) else []:
             self._seen += 1
-            if self._seen > MAX_INGREDIENTS:
+            if self._seen > MAX_INGREDIENTS or depth >= MAX_DEPTH:
+                self.cut = True
                 break
             found.append(self._one(ingredient, manifest_id, depth))
         return found
@@ -123,7 +123,7 @@ class IngredientReader:
 
 
 def _failures(results: dict[str, Any]) -> set[str]:
-    return {str(s.get("code", "")) for s in items(results.get("failure"))}
+    return {str(s.get("code", "")) for s in items(results.get("failure"), None)}
 
 
 def _dict(value: Any) -> dict[str, Any]:

@@ -48,14 +48,14 @@ def judge(report: dict[str, Any], store: bytes, *, stored: bool) -> Judgement:
     active = str(report.get("active_manifest"))
     results: dict[str, Any] = report.get("validation_results") or {}
     own: dict[str, Any] = results.get("activeManifest") or {}
-    failures = [str(f.get("code", "")) for f in items(own.get("failure"))]
-    successes = {str(s.get("code", "")) for s in items(own.get("success"))}
+    failures = [str(f.get("code", "")) for f in items(own.get("failure"), None)]
+    successes = {str(s.get("code", "")) for s in items(own.get("success"), None)}
     if stored:
         failures = [f for f in failures if f not in CONTENT_MISMATCH]
     stapled = _stapled(own, active)
     # What happened to ingredients' credentials inside this store happened after the active claim was made.
-    deltas = [d.get("validationDeltas") or {} for d in items(results.get("ingredientDeltas"))]
-    changed = [str(f.get("code", "")) for d in deltas for f in items(d.get("failure"))]
+    deltas = [d.get("validationDeltas") or {} for d in items(results.get("ingredientDeltas"), None)]
+    changed = [str(f.get("code", "")) for d in deltas for f in items(d.get("failure"), None)]
     broken = [c for c in [*failures, *changed] if not about_signer(c)]
     problems = [plain_words(c) for c in dict.fromkeys([*broken, *failures])][:50]
     if "claimSignature.validated" not in successes and not broken:
@@ -80,7 +80,7 @@ def _doubt(own: dict[str, Any], active: str, store: bytes, stapled: str | None) 
         return plain_words("signingCredential.ocsp.revoked")
     if fault := store_fault(store):
         return f"the credential was changed outside of what its signature covers: {fault}"
-    notes = {str(s.get("code", "")) for s in items(own.get("informational"))}
+    notes = {str(s.get("code", "")) for s in items(own.get("informational"), None)}
     if notes & _BROKEN_STAMP:
         return "the credential's time stamp does not fit it"
     return None
@@ -93,7 +93,7 @@ def _trusted_by(own: dict[str, Any], active: str) -> str | None:
     reader.
     """
     signature = f"self#jumbf=/c2pa/{active}/c2pa.signature"
-    for s in items(own.get("success")):
+    for s in items(own.get("success"), None):
         if s.get("code") == "signingCredential.trusted" and s.get("url") == signature:
             found = _FOUND_IN.search(str(s.get("explanation")))
             if found is not None:

@@ -47,6 +47,7 @@ from sorakit.provenance.softbinding import parse_soft_bindings
 from sorakit.provenance.store import signer_chain, stapled_answers
 from sorakit.provenance.trust import Trust
 from sorakit.types import ProvenanceEvidence
+from sorakit.video.guard import sniff as prescan_name
 
 __all__ = ["Credential", "read_credential", "read_store"]
 
@@ -54,8 +55,10 @@ MAX_REPORT = 32 << 20
 MAX_ALONE = 256 << 20
 """So many bytes of stores are read again to verify ingredients by themselves."""
 
-_BMFF = ("video/mp4", "video/quicktime")
+_CUT = "it has more ingredients than are read here, so it is taken for no capture"
 _STORE = "application/c2pa"
+_CARRY_NONE = frozenset({"asf", "mxf", "ivf", "yuv4mpegpipe", "mpegts", "mpegvideo", "h264", "hevc"})
+"""Containers, by the names of `video.guard`, that C2PA has no place in and that `sniff` does not name."""
 
 
 def read_credential(path: Path, trust: Trust, *, fragments: tuple[Path, ...] = ()) -> Credential:
@@ -71,7 +74,10 @@ def read_credential(path: Path, trust: Trust, *, fragments: tuple[Path, ...] = (
     try:
         mime = sniff(path)
         if mime is None:
-            return _failed("error", "the file is of no kind that can carry a credential")
+            with path.open("rb") as f:
+                if prescan_name(f.read(4096)) in _CARRY_NONE:
+                    return Credential()
+            return _failed("error", "the file is of no kind whose credential can be read")
         beside = None
         if mime not in CARRIES_C2PA:
             beside = read_sidecar(path)
@@ -235,10 +241,13 @@ def _describe(
         digital_source_type=types[0] if types else None,
         actions=[a for x in actions_of(manifest) if (a := clean(x.get("action")))],
         ingredients=summary,
-        problems=found.problems + [f"ingredient: {p}" for i in summary for p in i["problems"]],
+        problems=found.problems
+        + [_CUT] * ingredients.cut
+        + [f"ingredient: {p}" for i in summary for p in i["problems"]],
         manifest_id=active,
         declares_ai=not AI_TYPES.isdisjoint(types) or disclosed(manifest) or ingredients.declares_ai,
-        declares_capture=not CAPTURE_TYPES.isdisjoint(attested) or ingredients.declares_capture,
+        declares_capture=(not CAPTURE_TYPES.isdisjoint(attested) or ingredients.declares_capture)
+        and not ingredients.cut,  # AI may stand in those that were not read
         trust_list=_list_facts(found, trust),
         time_stamp=time_stamp_of(manifest, results),
         revocation=None if found.stapled is None else {"status": found.stapled, "source": "stapled"},

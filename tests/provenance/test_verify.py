@@ -8,8 +8,9 @@ from PIL import Image
 from sorakit.config import Settings
 from sorakit.errors import UsageError
 from sorakit.provenance.credential import Credential
+from sorakit.provenance.judge import judge
 from sorakit.provenance.manifest import IPTC, ManifestSpec, build_manifest
-from sorakit.provenance.sign import sign
+from sorakit.provenance.sign import SigningSession, sign
 from sorakit.provenance.store import may_sign_claims, signer_certificate
 from sorakit.provenance.trust import Trust, load_trust
 from sorakit.provenance.verify import read_credential, read_store
@@ -245,6 +246,9 @@ def test_images_are_read(tmp_path, kind):
         (b"", "error"),
         (b"plain text", "error"),
         (b"\x1aE\xdf\xa3" + bytes(100), "none"),
+        (b"DKIF" + bytes(100), "none"),
+        (b"YUV4MPEG2 W64 H48 F25:1\n" + bytes(100), "none"),
+        ((bytes(4) + b"G" + bytes(187)) * 4, "none"),
         (b"\x00\x00\x00\x18ftypisom\x00\x00\x02\x00isom" + b"\xff" * 200, "error"),
         (b"\xff\xd8\xff\xe0" + bytes(100), "error"),
     ],
@@ -277,3 +281,67 @@ def test_text_from_the_file_is_cleaned(tmp_path, plain, make_signer):
     found = read_credential(tmp_path / "out.mp4", NOBODY).provenance
     assert found.claim_generator is not None
     assert found.claim_generator.isprintable() and len(found.claim_generator) < 700
+
+
+def claimed(actions, *more, templates=()):
+    """A manifest of these actions and further assertions, all attested."""
+    data = {"actions": actions} | ({"templates": list(templates)} if templates else {})
+    told = [{"label": "c2pa.actions.v2", "created": True, "data": data}, *more]
+    return {"claim_generator_info": [{"name": "x"}], "title": "a.mp4", "assertions": told}
+
+
+CAPTURED = {"action": "c2pa.created", "digitalSourceType": IPTC + "digitalCapture"}
+AI_EDIT = {"action": "c2pa.edited", "digitalSourceType": IPTC + "compositeWithTrainedAlgorithmicMedia"}
+DISCLOSURE = {"label": "c2pa.ai-disclosure", "created": True, "data": {"modelType": "c2pa.types.model"}}
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        claimed([CAPTURED, *[{"action": "c2pa.edited"}] * 250, AI_EDIT]),
+        claimed(
+            [CAPTURED],
+            *({"label": f"com.example.n{i}", "created": True, "data": {"n": i}} for i in range(250)),
+            DISCLOSURE,
+        ),
+        claimed([CAPTURED, {"action": "c2pa.edited"}], templates=[AI_EDIT]),
+        claimed([CAPTURED, {"action": "c2pa.edited"}], templates=[AI_EDIT | {"action": "*"}]),
+    ],
+    ids=["after 250 actions", "after 250 assertions", "in a template", "in a template for all"],
+)
+def test_ai_is_seen_wherever_it_is_declared(tmp_path, plain, make_signer, manifest):
+    signer = make_signer()
+    sign(plain, tmp_path / "out.mp4", manifest, signer.identity)
+    found = read_credential(tmp_path / "out.mp4", Trust(claims=(signer.root,))).provenance
+    assert (found.state, found.declares_ai) == ("trusted", True)
+    assert len(found.actions) <= 200
+
+
+def test_a_capture_with_ingredients_that_are_not_read_is_none(tmp_path, plain, make_signer, monkeypatch):
+    monkeypatch.setattr("sorakit.provenance.ingredients.MAX_INGREDIENTS", 1)
+    camera, editor = make_signer("Camera"), make_signer("Editor")
+    capture_of(plain, tmp_path / "camera.mp4", camera)
+    manifest = claimed([{"action": "c2pa.opened", "parameters": {"ingredientIds": ["a"]}}])
+    told = {"title": "it", "relationship": "parentOf", "instance_id": "a", "label": "a"}
+    trust = Trust(claims=(camera.root, editor.root))
+    for more, capture in (
+        ([], True),
+        ([told | {"relationship": "inputTo", "instance_id": "b", "label": "b"}], False),
+    ):
+        manifest["ingredients"] = [told, *more]
+        with SigningSession(editor.identity) as session:
+            files = [tmp_path / "camera.mp4", *[plain] * len(more)]
+            session.sign(plain, tmp_path / "edit.mp4", manifest, ingredients=files)
+        found = read_credential(tmp_path / "edit.mp4", trust).provenance
+        assert (found.state, found.declares_capture) == ("trusted", capture)
+        assert any("more ingredients" in p for p in found.problems) is not capture
+
+
+def test_a_change_to_any_ingredient_shows_however_many_there_are():
+    changed = {"validationDeltas": {"failure": [{"code": "assertion.hashedURI.mismatch"}]}}
+    for before in (0, 250):
+        results = {
+            "activeManifest": {"success": [{"code": "claimSignature.validated"}]},
+            "ingredientDeltas": [*[{"validationDeltas": {}}] * before, changed],
+        }
+        assert judge({"validation_results": results}, b"", stored=True).state == "tampered"
