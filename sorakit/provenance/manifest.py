@@ -191,11 +191,16 @@ def _generation(spec: ManifestSpec) -> dict[str, Any]:
         data["prompt"] = g.prompt[:MAX_TEXT]
     if spec.prompt_digest is not None:
         data["promptDigest"] = spec.prompt_digest
-    # What a user typed elsewhere (a negative prompt) is as private as the prompt.
-    shown = {k: v for k, v in g.parameters.items() if spec.disclose_prompt or "prompt" not in str(k).lower()}
-    if shown:
+    if shown := g.parameters if spec.disclose_prompt else _without_prompts(g.parameters):
         data["parameters"] = _plain(shown, "parameters", 0)
     return data
+
+
+def _without_prompts(value: Any) -> Any:
+    """What a user typed elsewhere (a negative prompt) is as private as the prompt, at whatever depth."""
+    if isinstance(value, dict):
+        return {k: _without_prompts(v) for k, v in value.items() if "prompt" not in str(k).lower()}
+    return [_without_prompts(v) for v in value] if isinstance(value, list | tuple) else value
 
 
 def _plain(value: Any, where: str, depth: int) -> Any:

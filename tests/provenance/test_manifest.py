@@ -52,10 +52,13 @@ def test_marked_opens_its_parent_with_the_declared_source_type(source):
 
 
 def test_prompt_stays_private_unless_disclosed():
-    parameters = {"steps": 20, "negative_prompt": "secret words", "big": 2**70}
+    inner = {"prompt_2": "secret words", "scale": 5}
+    parameters = {"steps": 20, "negative_prompt": "secret words", "big": 2**70, "calls": [{"first": inner}]}
     generation = Generation("m", "1", prompt="secret words", seed=2**64, parameters=parameters)
     spec = ManifestSpec("a.mp4", "generated", "id", generation=generation, prompt_digest="hmac-sha256:00")
     assert "secret" not in json.dumps(build_manifest(spec))
+    kept = data_of(build_manifest(spec), GENERATION_LABEL)["parameters"]
+    assert kept["calls"] == [{"first": {"scale": 5}}]
     open_spec = ManifestSpec("a.mp4", "generated", "id", generation=generation, disclose_prompt=True)
     data = data_of(build_manifest(open_spec), GENERATION_LABEL)
     assert data["prompt"] == "secret words"
