@@ -92,9 +92,10 @@ class _Seen:
 def _metadata(s: _Seen) -> Duty:
     what = ("signed metadata that says AI made or changed it (first layer of two)", _SECTION_1)
     p = s.e.provenance
-    if s.valid and p.declares_ai and p.digital_source_type in _AI_TYPES:
+    if s.valid and p.declares_ai:  # the first source type may be of the camera that an edit began with
+        said = p.digital_source_type if p.digital_source_type in _AI_TYPES else "that AI had a part in it"
         trust = "on your trust list" if p.state == "trusted" else "not on your trust list"
-        return Duty(*what, True, f"a valid manifest by {p.signer}, {trust}, says {p.digital_source_type}")
+        return Duty(*what, True, f"a valid manifest by {p.signer}, {trust}, says {said}")
     if s.recovered:
         return Duty(
             *what, False, "the metadata is gone; the watermark leads to the registered manifest", "sign again"

@@ -159,3 +159,10 @@ def test_a_label_that_is_too_small_does_not_count() -> None:
 def test_time_stamps_of_real_files(name: str, stamp: str | None, shared_data: Path) -> None:
     found = read_credential(shared_data / "c2pa" / name, Trust()).provenance.time_stamp
     assert (found or "")[:10] == (stamp or "")
+
+
+def test_ai_that_is_not_the_first_source_type_is_declared_all_the_same() -> None:
+    e = whole()
+    captured = replace(e.provenance, digital_source_type="digitalCapture")
+    (duty, *_) = duties_of(replace(e, provenance=captured))["eu"]
+    assert duty["met"] is True and "AI had a part" in duty["why"]
