@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -63,7 +63,7 @@ def load_chain(pem: bytes, where: str) -> list[x509.Certificate]:
     """
     try:
         chain = x509.load_pem_x509_certificates(pem)
-    except ValueError as e:
+    except (ValueError, x509.InvalidVersion) as e:
         raise IdentityError(f"{where} must hold a certificate chain in PEM, the signer's first: {e}") from e
     if len(chain) > _MAX_CHAIN:
         raise IdentityError(f"{where} must hold at most {_MAX_CHAIN} certificates, got {len(chain)}")
@@ -90,7 +90,7 @@ def load_key(pem: bytes, where: str) -> PrivateKey:
         raise IdentityError(f"{where} must hold an unencrypted PKCS#8 private key in PEM, got none")
     try:
         key = serialization.load_pem_private_key(pem[start:], None)
-    except (ValueError, TypeError) as e:
+    except (ValueError, TypeError, UnsupportedAlgorithm) as e:
         raise IdentityError(f"{where} must hold an unencrypted PKCS#8 private key in PEM: {e}") from e
     if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey):
         raise IdentityError(f"the key in {where} must be EC, RSA or Ed25519, got {type(key).__name__}")

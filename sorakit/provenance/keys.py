@@ -130,7 +130,13 @@ def dev_anchor(keys_dir: Path) -> bytes | None:
     path = keys_dir / DEV_FILE
     if not path.exists():
         return None
-    return pem_of(x509.load_pem_x509_certificates(read_private(path))[-1])
+    try:
+        return pem_of(x509.load_pem_x509_certificates(read_private(path))[-1])
+    except (ValueError, x509.InvalidVersion) as e:
+        raise IdentityError(
+            f"{path} must hold the development identity's certificates; move it away and make a new one "
+            "with: sorakit keys dev"
+        ) from e
 
 
 def _keep_old_root(keys_dir: Path, force: bool) -> None:

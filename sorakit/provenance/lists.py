@@ -99,11 +99,11 @@ def read_list(
             raise ValueError(
                 f"none of its {len(certificates)} certificates may be an anchor of kind `{kind}`"
             )
-    except (OSError, ValueError, RecursionError) as e:
+    except (OSError, ValueError, RecursionError, x509.InvalidVersion) as e:
         raise UsageError(f"cannot read trust anchors from {path}: {e}; a list is a PEM file of roots") from e
     anchors = dict.fromkeys(c.public_bytes(serialization.Encoding.PEM).decode() for c in fit)
     return TrustList(
-        name=_name(name or path.stem),
+        name=_name_of_file(path.stem, data) if name is None else _name(name),
         kind=kind,
         source=path.name,
         sha256=hashlib.sha256(data).hexdigest(),
@@ -152,7 +152,8 @@ def stored_lists(folder: Path) -> list[TrustList]:
 def remove_list(folder: Path, name: str) -> Path:
     """Remove the list `name` (imported, or a PEM file put there by hand); raises `UsageError` without one."""
     for path in (folder / (_name(name) + SUFFIX), *folder.glob("*.pem")):
-        if path.is_file() and (path.name.endswith(SUFFIX) or _name(path.stem) == _name(name)):
+        own = path.name.endswith(SUFFIX)
+        if path.is_file() and (own or _name_of_file(path.stem, path.read_bytes()) == _name(name)):
             path.unlink()
             return path
     raise UsageError(f"there is no trust list `{name}` in {folder}; see: sorakit trust list")
@@ -213,8 +214,8 @@ def _load(path: Path) -> TrustList:
             x509.load_pem_x509_certificate(anchor.encode())
         if data.get("format") != 1 or found.name != path.name.removesuffix(SUFFIX):
             raise ValueError("not a list of this program")
-        if found.imported is not None:
-            datetime.fromisoformat(found.imported)
+        if found.imported is not None and datetime.fromisoformat(found.imported).tzinfo is None:
+            raise ValueError("the date of its import names no time zone")
     except (OSError, ValueError, AttributeError, ValidationError, RecursionError) as e:
         what = str(e).splitlines()[0]
         raise UsageError(
@@ -286,6 +287,12 @@ def _name(text: str) -> str:
     if not _NAME.fullmatch(name):
         raise UsageError(f"a list's name must have letters or digits, got {text!r}; give one with --name")
     return name
+
+
+def _name_of_file(stem: str, data: bytes) -> str:
+    """After the file, or after what is in it where the file's name is of other letters than a list's."""
+    known = re.search("[a-z0-9]", stem.lower())
+    return _name(stem if known else f"list-{hashlib.sha256(data).hexdigest()[:12]}")
 
 
 def _now() -> str:

@@ -32,5 +32,5 @@ def extension_of(certificate: x509.Certificate, kind: type[_Kind]) -> _Kind | No
         return certificate.extensions.get_extension_for_class(kind).value
     except x509.ExtensionNotFound:
         return None
-    except x509.DuplicateExtension as e:
+    except (x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as e:
         raise ValueError(str(e)) from e

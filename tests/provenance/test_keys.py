@@ -118,6 +118,14 @@ def test_garbage_is_refused_plainly(tmp_path, content):
         load_identity(tmp_path / "keys")
 
 
+def test_a_development_identity_without_certificates_is_told(tmp_path):
+    write_private(tmp_path / "keys" / DEV_FILE, b"junk")
+    with pytest.raises(IdentityError, match="move it away"):
+        dev_anchor(tmp_path / "keys")
+    with pytest.raises(IdentityError, match="move it away"):
+        create_dev_identity(tmp_path / "keys", force=True)
+
+
 def test_none_yet(tmp_path):
     with pytest.raises(IdentityError, match="sorakit keys"):
         load_identity(tmp_path / "keys")

@@ -9,7 +9,8 @@ from typer.testing import CliRunner
 
 from sorakit.cli.app import app
 from sorakit.config import Settings
-from sorakit.errors import UsageError
+from sorakit.errors import IdentityError, UsageError
+from sorakit.provenance.chain import load_chain
 from sorakit.provenance.lists import age_days, import_list, read_list, remove_list, stored_lists, validity
 from sorakit.provenance.trust import load_trust
 from sorakit.provenance.verify import read_credential
@@ -122,3 +123,38 @@ def test_commands(tmp_path, pem, monkeypatch):
     assert "mine" in run(app, ["trust", "list"]).output
     assert run(app, ["trust", "remove", "mine"]).exit_code == 0
     assert isinstance(run(app, ["trust", "show", "mine"]).exception, UsageError)
+
+
+def test_a_file_with_a_name_of_other_letters_counts(tmp_path, pem):
+    settings = Settings(home=tmp_path)
+    settings.trust_dir.mkdir()
+    for path in (tmp_path / "信任.pem", settings.trust_dir / "信任.pem"):
+        path.write_bytes(pem.read_bytes())
+    assert load_trust(settings, extra=tmp_path / "信任.pem").claims
+    (stored,) = stored_lists(settings.trust_dir)
+    assert remove_list(settings.trust_dir, stored.name).name == "信任.pem"
+    assert stored_lists(settings.trust_dir) == []
+
+
+def test_roots_that_cannot_be_taken_apart_are_refused(tmp_path, make_ca):
+    x400 = x509.UnrecognizedExtension(x509.ObjectIdentifier("2.5.29.17"), bytes.fromhex("3002a300"))
+    above = make_ca("Root")
+    pem = above.issue("Sub", (), ca=True, extra=(x400,)).chain_pem
+    (tmp_path / "x400.pem").write_bytes(pem)
+    der = x509.load_pem_x509_certificate(above.pem.encode()).public_bytes(serialization.Encoding.DER)
+    old = der.replace(bytes.fromhex("a003020102"), bytes.fromhex("a003020101"), 1)
+    text = f"-----BEGIN CERTIFICATE-----\n{base64.encodebytes(old).decode()}-----END CERTIFICATE-----\n"
+    (tmp_path / "v2.pem").write_text(text)
+    for name in ("x400.pem", "v2.pem"):
+        with pytest.raises(UsageError, match="trust anchors"):
+            read_list(tmp_path / name)
+    with pytest.raises(IdentityError, match="in PEM"):
+        load_chain(text.encode(), "it")
+
+
+def test_a_date_without_a_time_zone_is_refused(tmp_path, pem):
+    import_list(tmp_path / "trust", pem)
+    (path,) = (tmp_path / "trust").iterdir()
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"imported": "2026-01-01"}))
+    with pytest.raises(UsageError, match="time zone"):
+        load_trust(Settings(home=tmp_path))

@@ -1,5 +1,6 @@
 """Signers: files, callbacks and names; what is wrong with a certificate is said before anything is signed."""
 
+import base64
 import datetime as dt
 import os
 import threading
@@ -133,6 +134,11 @@ def foreign_key(kind):
         return key.private_bytes(
             PEM, serialization.PrivateFormat.PKCS8, serialization.BestAvailableEncryption(b"secret")
         )
+    if kind == "SM2":  # a curve that C2PA does not know, named where P-256 was
+        der = key.private_bytes(
+            serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        ).replace(bytes.fromhex("2a8648ce3d030107"), bytes.fromhex("2a811ccf5501822d"))
+        return b"-----BEGIN PRIVATE KEY-----\n" + base64.encodebytes(der) + b"-----END PRIVATE KEY-----\n"
     return key.private_bytes(
         PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
     )
@@ -145,6 +151,7 @@ def foreign_key(kind):
         (foreign_key("traditional"), "PKCS#8.*EC PRIVATE KEY.*convert"),
         (b"hello", "unencrypted PKCS#8"),
         (b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "unencrypted PKCS#8"),
+        (foreign_key("SM2"), "not supported"),
     ],
 )
 def test_keys_that_cannot_be_used(tmp_path, key, message):
