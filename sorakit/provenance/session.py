@@ -106,7 +106,7 @@ class SigningSession:
                 f"the definition's ingredients and their files must go together, "
                 f"got {len(manifest.get('ingredients', []))} and {len(ingredients)}"
             )
-        part = dst.with_name(f".{dst.stem[:100]}.{secrets.token_hex(8)}{dst.suffix}")
+        part = dst.with_name(f".{secrets.token_hex(8)}{dst.suffix}")  # `dst` may be as long as names get
         side = sidecar_of(part) if dst.suffix.lower() in SIDECAR_TYPES else None
         try:
             store = self._write((src, part, mime), manifest, thumbnail, ingredients)

@@ -71,6 +71,13 @@ def test_parent_of_any_kind_is_recorded(tmp_path, plain, make_signer, name):
     assert read_credential(out, Trust(claims=(signer.root,))).provenance.state == "trusted"
 
 
+def test_a_name_as_long_as_names_get_is_written(tmp_path, plain, make_signer):
+    signer = make_signer()
+    out = tmp_path / ("视频" * 40 + "片.mp4")  # 247 bytes of 255
+    sign(plain, out, build_manifest(ManifestSpec("a.mp4", "generated", "id")), signer.identity)
+    assert read_credential(out, Trust(claims=(signer.root,))).provenance.state == "trusted"
+
+
 def test_src_is_never_dst(tmp_path, plain, make_signer):
     path = tmp_path / "a.mp4"
     path.write_bytes(plain.read_bytes())
