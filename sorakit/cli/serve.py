@@ -1,5 +1,6 @@
 """`sorakit serve`: answer other people's checks from this registry."""
 
+import re
 import socket
 from pathlib import Path
 from typing import Annotated
@@ -8,6 +9,8 @@ import typer
 
 from sorakit.cli.ui import console
 from sorakit.errors import UsageError
+
+_HOST = re.compile(r"\*|(\*\.)?[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]")
 
 
 def serve(
@@ -49,7 +52,7 @@ def serve(
 
     settings = Settings()
     limits = Limits(token=_token(token_file), upload_bytes=max_upload << 20, per_minute=rate)
-    hosts = (*LOOPBACK, *(name or [])) if is_loopback(host) or name else ("*",)
+    hosts = (*LOOPBACK, *map(_host_name, name or [])) if is_loopback(host) or name else ("*",)
     with Registry(settings.database_url, read_only=True) as registry, _listen(host, port) as door:
         app = create_app(registry, settings=settings, limits=limits, hosts=hosts)
         shown = f"[{host}]" if ":" in host else host
@@ -74,6 +77,12 @@ def serve(
         uvicorn.Server(config).run(sockets=[door])
 
 
+def _host_name(text: str) -> str:
+    if not _HOST.fullmatch(text):
+        raise UsageError(f"--name must be a host name without port, such as c2pa.example.org, got {text!r}")
+    return text
+
+
 def _token(path: Path | None) -> str | None:
     if path is None:
         return None
@@ -94,6 +103,7 @@ def _listen(host: str, port: int) -> socket.socket:
         door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         door.bind(address)
         door.listen(256)  # who asks from now on waits instead of being turned away
-    except OSError as e:
-        raise UsageError(f"cannot listen on {host} port {port}: {e.strerror or e}; choose another") from e
+    except (OSError, UnicodeError) as e:  # a name that no DNS knows
+        why = getattr(e, "strerror", None) or e
+        raise UsageError(f"cannot listen on {host} port {port}: {why}; choose another") from e
     return door

@@ -27,7 +27,10 @@ _GRANTED = (0, 1)
 
 def check_url(url: str) -> str:
     """`url`, if it is an HTTP or HTTPS address without a password; else `UsageError`."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as e:
+        raise UsageError(f"the time-stamping service must be a URL, got {url!r:.200}: {e}") from e
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise UsageError(f"the time-stamping service must be an http:// or https:// address, got {url!r}")
     if parts.username or parts.password:

@@ -43,7 +43,7 @@ def open_engine(url: str, *, read_only: bool = False) -> Engine:
         elif not database_exists(url):
             raise RegistryError("there is no registry yet; the first `sorakit mark` makes one")
         engine = create_engine(parsed, execution_options={"postgresql_readonly": True} if read_only else {})
-    except (ArgumentError, NoSuchModuleError, ImportError) as e:
+    except (ArgumentError, NoSuchModuleError, ImportError, ValueError) as e:
         raise RegistryError(f"cannot use the registry URL: {e}; see `pip install sorakit[serve]`") from e
     except OSError as e:
         raise RegistryError(f"cannot create the registry file: {e}") from e
@@ -64,7 +64,7 @@ def database_exists(url: str) -> bool:
     """Whether `open_engine` would find a database rather than make one; a server counts as found."""
     try:
         parsed = make_url(url)
-    except ArgumentError as e:
+    except (ArgumentError, ValueError) as e:  # a port that is no number
         raise RegistryError(f"cannot use the registry URL: {e}") from e
     if parsed.get_backend_name() != "sqlite":
         return True

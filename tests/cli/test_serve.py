@@ -88,6 +88,9 @@ def test_why_it_cannot(run_python: Any, home: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "empty").exists()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         assert "cannot listen" in serve("--port", str(taken.getsockname()[1]))
+    assert "cannot listen" in serve("--host", "a..b")
+    assert "without port" in serve("--name", "c2pa.example.org:443")
+    assert "host name" in serve("--name", "*foo")
     (tmp_path / "token").write_text(TOKEN)
     (tmp_path / "token").chmod(0o644)
     assert "0600" in serve("--token-file", str(tmp_path / "token"))

@@ -275,7 +275,7 @@ def test_the_policy_decides_what_a_dead_service_means(tmp_path, plain, make_sign
 
 
 @pytest.mark.parametrize(
-    "url", ["ftp://a/b", "file:///etc/passwd", "tsa.example", "http://u:p@a/", "http://"]
+    "url", ["ftp://a/b", "file:///etc/passwd", "tsa.example", "http://u:p@a/", "http://", "http://[::1"]
 )
 def test_addresses_that_are_none(url):
     with pytest.raises(UsageError):

@@ -257,10 +257,19 @@ def test_files_that_are_no_database(tmp_path):
         Registry(f"sqlite:///{tmp_path / 'r.db'}")
 
 
-@pytest.mark.parametrize("bad", ["nonsense", "mysql://x/y", "oracle+none://x", "sqlite:////proc/none/r.db"])
+@pytest.mark.parametrize(
+    "bad",
+    ["nonsense", "mysql://x/y", "oracle+none://x", "sqlite:////proc/none/r.db", "postgresql://h:port/x"],
+)
 def test_urls_that_cannot_be_used(bad):
     with pytest.raises(RegistryError):
         Registry(bad)
+
+
+@pytest.mark.parametrize("bad", ["nonsense", "postgresql://h:port/x"])
+def test_urls_that_cannot_be_looked_for(bad):
+    with pytest.raises(RegistryError):
+        Registry.exists(bad)
 
 
 def test_passwords_stay_out_of_errors():
