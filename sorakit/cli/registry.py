@@ -43,9 +43,9 @@ def list_(limit: LimitOption = 20, json_out: JsonOption = False) -> None:
         mark = r.bindings[0][1] if r.bindings else "-"
         if json_out:
             print_json({k: v for k, v in r.to_json().items() if k not in ("store", "fingerprint")})
-        table.add_row(f"{r.created:%Y-%m-%d %H:%M}", r.title, r.state, mark, r.manifest_id)
+        table.add_row(f"{r.created:%Y-%m-%d %H:%M}", one_line(r.title or ""), r.state, mark, r.manifest_id)
     if not json_out:
-        console.print(table)
+        console.print(table, markup=False)
 
 
 @app.command()
@@ -98,7 +98,9 @@ def tidy(
     discard: Annotated[
         bool, typer.Option("--discard", help="Forget rows whose file stands in none of the folders.")
     ] = False,
-    older: Annotated[float, typer.Option(min=0, help="Only rows of at least so many hours.")] = 1.0,
+    older: Annotated[
+        float, typer.Option(min=0, max=876_000, help="Only rows of at least so many hours.")
+    ] = 1.0,
     json_out: JsonOption = False,
 ) -> None:
     """Settle rows that a kill left pending: confirm those whose file is found, by its hash.

@@ -74,7 +74,10 @@ def _locate(wanted: set[str], folders: Iterable[Path], progress: Progress | None
     for k, path in enumerate(files):
         if progress:
             progress(path.name, k / len(files))
-        digest = file_sha256(path)
+        try:
+            digest = file_sha256(path)
+        except OSError as e:
+            raise InputError(f"cannot read {path}: {e.strerror}; no row was settled") from e
         if digest in wanted:
             found[digest] = path
     return found

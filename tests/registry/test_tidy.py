@@ -50,6 +50,19 @@ def test_a_folder_that_is_none(registry, tmp_path):
     assert registry.get("urn:gone") is not None
 
 
+def test_a_file_that_cannot_be_read(registry, tmp_path, monkeypatch):
+    pending(registry, "urn:gone", b"x")
+    (tmp_path / "a.mp4").touch()
+
+    def closed(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("sorakit.registry.tidy.file_sha256", closed)
+    with pytest.raises(InputError, match="cannot read"):
+        tidy(registry, [tmp_path], discard=True)
+    assert registry.get("urn:gone") is not None
+
+
 def test_a_registry_opened_to_read_takes_no_row(url):
     with pytest.raises(RegistryError):
         Registry(url, read_only=True)  # neither made nor migrated
@@ -77,3 +90,19 @@ def test_the_command(run_python, tmp_path):
     assert done.returncode == 0, done.stderr
     (row,) = map(json.loads, done.stdout.splitlines())
     assert (row["outcome"], row["file"]) == ("confirmed", str(tmp_path / "a.mp4"))
+
+
+def test_hours_beyond_the_calendar_are_a_usage_error(run_python, tmp_path):
+    with Registry(f"sqlite:///{tmp_path}/home/registry.db"):
+        pass
+    code = "import sys; from sorakit.cli import main; sys.argv[0] = 'sorakit'; main()"
+    done = run_python(code, "registry", "tidy", "--older", "1e9", home=tmp_path / "home")
+    assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
+
+
+def test_a_title_is_shown_as_it_is(run_python, tmp_path):
+    with Registry(f"sqlite:///{tmp_path}/home/registry.db") as registry:
+        registry.add_pending(Record("urn:a", b"store", "0" * 64, title="[red]a\x1b[31m.mp4"))
+    code = "import sys; from sorakit.cli import main; sys.argv[0] = 'sorakit'; main()"
+    done = run_python(code, "registry", "list", home=tmp_path / "home")
+    assert "[red]a [31m.mp4" in done.stderr and "\x1b" not in done.stderr
