@@ -37,9 +37,13 @@ def progress_bar(title: str, *, quiet: bool = False) -> Iterator[Report]:
 
 
 def print_json(value: dict[str, Any]) -> None:
-    """One object, one line, on stdout; bytes of a name that are no UTF-8 become JSON's escapes."""
-    line = json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
-    sys.stdout.write(line + "\n")
+    """One object, one line, on stdout."""
+    text = json.dumps(value, ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:  # a file's name that is no UTF-8, or a terminal that shows less
+        text = json.dumps(value)
+    sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
 

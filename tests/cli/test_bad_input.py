@@ -323,6 +323,12 @@ def test_json_is_alone_on_stdout(kit: Callable[..., Answer], way: Any) -> None:
     assert kit("check", way.tmp / "plain.mp4").code == 3
 
 
+def test_a_name_that_is_no_utf8_is_json_all_the_same(kit: Callable[..., Answer], way: Any) -> None:
+    (way.out / "bad\udcff.mp4").touch()
+    told = json.loads(kit("check", "bad\udcff.mp4", "--json").out)
+    assert (told["file"], told["decision"]) == ("bad\udcff.mp4", "error")
+
+
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
 def test_stopping_leaves_nothing(sign: signal.Signals, way: Any) -> None:
     source = way.file(seconds=20)
