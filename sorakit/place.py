@@ -33,6 +33,12 @@ def check_output(
     """
     if output.suffix.lower() not in SIGNABLE:
         raise UsageError(f"`output` must end in {', '.join(SIGNABLE)}, got {output.name}")
+    try:
+        output.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass  # told below
+    except OSError as e:  # a name longer than the file system takes
+        raise OutputError(f"cannot write {output}: {e.strerror}; choose another name") from e
     if not output.parent.is_dir():
         raise OutputError(f"the folder {output.parent} does not exist; make it first")
     if not os.access(output.parent, os.W_OK):

@@ -229,6 +229,7 @@ def test_an_ingredient_is_never_the_output(way: Any) -> None:
         ("a", UsageError, "must end in"),
         ("no/such/folder/a.mp4", OutputError, "does not exist"),
         ("folder.mp4", OutputError, "is a folder"),
+        (f"{'a' * 300}.mp4", OutputError, "choose another name"),
     ],
 )
 def test_outputs_that_cannot_be(name: str, error: type[SorakitError], says: str, way: Any) -> None:
