@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from markupsafe import escape
 
 from sorakit.errors import UsageError
 from sorakit.nb.view import View
 
-__all__ = ["Exercise", "NotDoneError", "call", "check", "exercises", "near", "same"]
+__all__ = ["Exercise", "NotDoneError", "call", "check", "exercises", "near", "numbers", "same"]
 
 _KEY = re.compile(r"(\d\d)\.(\d)")
 
@@ -100,6 +101,18 @@ def near(got: Any, wanted: Any, hint: str, tolerance: float = 1e-4) -> str | Non
     if a.shape != b.shape:
         return f"its shape is {a.shape}, expected {b.shape}"
     return None if np.allclose(a, b, rtol=tolerance, atol=tolerance) else hint
+
+
+def numbers(got: Any) -> npt.NDArray[np.float64]:
+    """What the reader's function returned, as an array; where it is no such thing, `check` says so.
+
+    >>> numbers([1, 2])
+    array([1., 2.])
+    """
+    try:
+        return np.asarray(_plain(got), dtype=float)
+    except (TypeError, ValueError):
+        raise _FailedError(f"numbers were expected, got {type(got).__name__} {got!r:.80}") from None
 
 
 def same(got: Any, wanted: Any, hint: str) -> str | None:

@@ -4,6 +4,7 @@ import runpy
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from sorakit.errors import UsageError
@@ -36,6 +37,19 @@ def test_no_answer_is_not_done_yet(book: Any, cases: dict[str, Any]) -> None:
     for key, (_, *given) in cases["RIGHT"].items():
         for nothing in (None, ...):
             assert repr(check(key, nothing, *given)) == f"{key}: not done yet"
+
+
+def test_answers_of_another_kind_get_a_hint_too(book: Any, cases: dict[str, Any]) -> None:
+    kinds = ("text", {"a": 1}, (0.5, (0.1, 0.9)), np.zeros(2), np.zeros((2, 3)), [np.zeros(2)])
+    for key, (right, *given) in cases["RIGHT"].items():
+        for kind in kinds:
+            answer = (lambda *_args, kind=kind: kind) if callable(right) else kind
+            assert repr(check(key, answer, *given)).startswith(f"{key}: not quite; "), (key, kind)
+
+
+def test_a_right_mean_by_level_is_right_whatever_is_drawn() -> None:
+    (by_level,) = runpy.run_path(str(CASES / "nb05.py"))["RIGHT"]["05.1"]
+    assert {repr(check("05.1", by_level)) for _ in range(300)} == {"05.1: right"}
 
 
 def test_unknown_exercises_are_refused() -> None:

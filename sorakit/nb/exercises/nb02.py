@@ -72,13 +72,13 @@ def _motion(answer: Any) -> str | None:
                 Scene((Shot((moved,), shot.background),)), int(rng.integers(1 << 30)), *size
             ).frames
             got = call(answer, frames)
-            if got != way:
+            if not isinstance(got, str) or got != way:
                 return _why(got, way)
     return None
 
 
 def _why(got: Any, way: str) -> str:
-    if got not in _WAYS:
+    if not isinstance(got, str) or got not in _WAYS:
         return f"one of {', '.join(_WAYS)} was expected, got {got!r}"
     if got == _OPPOSITE.get(way):
         return f"you say “{got}” of a clip that {way}: which end is first, and which way does y count?"

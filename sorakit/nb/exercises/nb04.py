@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from sorakit.model.block import Block
-from sorakit.nb.exercise import Exercise, call, near
+from sorakit.nb.exercise import Exercise, call, near, numbers
 
 __all__ = ["EXERCISES"]
 
@@ -52,7 +52,7 @@ def _turn(answer: Answer) -> str | None:
             return hint
         if float(here.std()) < 1e-4:
             return "all places give the same score; turn each token by an angle that grows with its place"
-        at_one = torch.as_tensor(call(answer, torch.eye(d), torch.ones(d)))
+        at_one = _turned(answer, torch.eye(d), torch.ones(d))
         pairs = torch.arange(d) // 2
         if at_one[pairs[:, None] != pairs].abs().max() > 1e-4:
             return "a number is mixed with one that is not its neighbour; the pairs are 0 and 1, 2 and 3, …"
@@ -63,12 +63,12 @@ def _turn(answer: Answer) -> str | None:
 
 
 def _one_turn(answer: Answer, x: Tensor, place: Tensor) -> str | None:
-    y = torch.as_tensor(call(answer, x, place))
+    y = _turned(answer, x, place)
     if y.shape != x.shape:
         return f"its shape is {tuple(y.shape)}, expected {tuple(x.shape)}: one number for each it was given"
     if near(y.norm(dim=-1), x.norm(dim=-1), "", 1e-3):
         return "tokens change their length; turning (a, b) by an angle must not: look at the two sines' signs"
-    alike = torch.as_tensor(call(answer, x[:1].expand_as(x), place[:1].expand_as(place)))
+    alike = _turned(answer, x[:1].expand_as(x), place[:1].expand_as(place))
     return near(
         alike,
         alike[:1].expand_as(alike),
@@ -77,8 +77,12 @@ def _one_turn(answer: Answer, x: Tensor, place: Tensor) -> str | None:
 
 
 def _scores(answer: Answer, q: Tensor, k: Tensor, place: Tensor) -> Tensor:
-    a, b = (torch.as_tensor(call(answer, x, place)) for x in (q, k))
+    a, b = (_turned(answer, x, place) for x in (q, k))
     return a @ b.T
+
+
+def _turned(answer: Answer, x: Tensor, place: Tensor) -> Tensor:
+    return torch.as_tensor(numbers(call(answer, x, place)))
 
 
 def _through_time(answer: Answer) -> str | None:

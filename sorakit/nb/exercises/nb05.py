@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sorakit.nb.exercise import Exercise, call, near
+from sorakit.nb.exercise import Exercise, call, near, numbers
 
 __all__ = ["EXERCISES"]
 
@@ -18,12 +18,12 @@ def _by_level(answer: Answer) -> str | None:
     rng = np.random.default_rng()
     for n, bins in ((200, 5), (37, 8)):
         edges = np.linspace(0, 1, bins + 1)
-        empty, sigma = int(rng.integers(bins)), rng.random(n)
+        empty, sigma = int(rng.integers(bins)), rng.permutation((np.arange(n) + rng.random(n)) / n)
         sigma[np.floor(sigma * bins) == empty] = edges[(empty + 1) % bins]  # on an edge, and one bin empty
         loss = rng.exponential(size=n)
         place = np.digitize(sigma, edges) - 1
         inside = [loss[place == i] for i in range(bins)]
-        got = np.asarray(call(answer, sigma.copy(), loss.copy(), edges.copy()), float)
+        got = numbers(call(answer, sigma.copy(), loss.copy(), edges.copy()))
         if got.shape == (bins,) and not np.isnan(got[empty]):
             return "a bin without any clip gives a number; it must give NaN, for nothing was measured there"
         full = np.arange(bins) != empty

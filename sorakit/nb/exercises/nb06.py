@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sorakit.diffusion import solver
 from sorakit.intervals import wilson_ends
-from sorakit.nb.exercise import Exercise, call, near
+from sorakit.nb.exercise import Exercise, call, near, numbers
 
 __all__ = ["EXERCISES"]
 
@@ -54,13 +54,13 @@ def _heun(answer: Answer) -> str | None:
 def _error(answer: Answer, z: Tensor, pace: float, steps: int) -> float | str:
     """Largest error on dz/dσ = cos(pace σ) z from σ = 1 to 0.1, whose solution is known."""
     levels = np.linspace(1, 0.1, steps + 1).tolist()
-    got = torch.as_tensor(call(answer, lambda z, sigma: math.cos(pace * sigma) * z, z.clone(), levels))
+    got = numbers(call(answer, lambda z, sigma: math.cos(pace * sigma) * z, z.clone(), levels))
     if got.shape != z.shape:
         return (
             f"its shape is {tuple(got.shape)}, expected {tuple(z.shape)}: the state at the last level alone"
         )
     true = z * math.exp((math.sin(pace * 0.1) - math.sin(pace)) / pace)
-    return float((got - true).abs().max())
+    return float(np.abs(got - true.numpy()).max())
 
 
 def _at_zero(answer: Answer) -> str | None:
@@ -124,7 +124,7 @@ def _interval(answer: Answer) -> str | None:
     rng = np.random.default_rng()
     for n, kept in ((24, 24), (10, 0), (32, int(rng.integers(5, 28))), (7, 3)):
         flags = rng.permutation([True] * kept + [False] * (n - kept)).tolist()
-        got = np.asarray(call(answer, flags), float)
+        got = numbers(call(answer, flags))
         if got.shape != (3,):
             return f"return three numbers (share, low, high), got shape {got.shape}"
         p = kept / n

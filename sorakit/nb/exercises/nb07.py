@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from sorakit.model.dit import forward_flops
 from sorakit.model.family import on_meta
-from sorakit.nb.exercise import Exercise, call, near
+from sorakit.nb.exercise import Exercise, call, near, numbers
 from sorakit.train.scaling import fit_power_law
 
 __all__ = ["EXERCISES"]
@@ -34,7 +34,7 @@ def _power_law(answer: Any) -> str | None:
         count, truth, noise = int(rng.integers(8, 15)), rng.uniform(-1.2, 1.5), rng.uniform(0.03, 0.15)
         x = np.geomspace(rng.uniform(1, 5), rng.uniform(50, 1000), count)
         y = rng.uniform(0.1, 10) * x**truth * np.exp(noise * rng.normal(size=count))
-        got = np.asarray(call(answer, x.copy(), y.copy()), float)
+        got = numbers(call(answer, x.copy(), y.copy()))
         if got.shape != (3,):
             return f"return three numbers: exponent, low, high; yours has the shape {got.shape}"
         exponent, low, high = got
@@ -84,14 +84,13 @@ def _flops(answer: Any) -> str | None:
         n, size = int(grid.prod()), int(np.prod(patch)) * 3
         frames, height, across = (int(g * p) for g, p in zip(grid, patch, strict=True))
         wanted = 3 * forward_flops(model, frames, height, across, words)
-        got = call(answer, n, words, width, depth, size)
-        if hint := near(np.asarray(got, float) / wanted, 1.0, _missing(got, wanted), 1e-6):
+        got = numbers(call(answer, n, words, width, depth, size))
+        if hint := near(got / wanted, 1.0, _missing(got / wanted) if got.ndim == 0 else "", 1e-6):
             return hint
     return None
 
 
-def _missing(got: Any, wanted: int) -> str:
-    share = float(np.asarray(got, float)) / wanted
+def _missing(share: Floats) -> str:
     for factor, says in (
         (1 / 3, "that is the forward pass; training costs three times as much"),
         (1 / 2, "a multiply-add is two operations"),
@@ -109,12 +108,14 @@ def _predict(answer: Any) -> str | None:
     rng = np.random.default_rng()
     x = np.geomspace(1e4, 1e6, 7)
     exponent = float(rng.uniform(-0.5, -0.1))
-    got, wanted = float(call(answer, x.copy(), 40 * x**exponent, 3e6)), 40 * 3e6**exponent
+    got, wanted = numbers(call(answer, x.copy(), 40 * x**exponent, 3e6)), 40 * 3e6**exponent
+    if got.shape:
+        return f"one number was expected, got an array of shape {got.shape}"
     if abs(got / wanted - 1) > 0.03:
         return f"on a pure power law you say {got:.3f} where {wanted:.3f} follows; fit in logarithms of both"
     for step, sizes, losses in _stored():
         room = _ROOM * _held_back(sizes[:-1], losses[:-1])
-        got = float(call(answer, sizes[:-1].copy(), losses[:-1].copy(), float(sizes[-1])))
+        got = numbers(call(answer, sizes[:-1].copy(), losses[:-1].copy(), float(sizes[-1])))
         off = got / losses[-1] - 1
         if not abs(off) <= room:
             way = "low: does the loss go on falling along a straight line?" if off < 0 else "high"

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sorakit.continuity import seam_ratios
-from sorakit.nb.exercise import Exercise, call, near
+from sorakit.nb.exercise import Exercise, call, near, numbers
 from sorakit.types import Rgb
 from sorakit.world.render import render
 from sorakit.world.scene import Space, sample_scene
@@ -57,12 +57,12 @@ def _join(answer: Any, first: Rgb, second: Rgb) -> str | None:
     for a, b, k in ((6, 8, 3), (12, 10, 4), (5, 5, 1)):
         level = int(rng.integers(20, 120))
         one, two = (np.full((n, 4, 6, 3), v, np.uint8) for n, v in ((a, level), (b, level + 100)))
-        got = call(answer, one.copy(), two.copy(), k)
+        got = numbers(call(answer, one.copy(), two.copy(), k))
         hint = _shaped(got, a + b - k, one.shape[1:])
-        hint = hint or _faded((np.asarray(got, float).mean((1, 2, 3)) - level), a - k, k)
+        hint = hint or _faded(got.mean((1, 2, 3)) - level, a - k, k)
         if hint:
             return hint
-    joined = np.asarray(call(answer, first.copy(), second.copy(), 4))
+    joined = numbers(call(answer, first.copy(), second.copy(), 4))
     return _shaped(joined, len(first) + len(second) - 4, first.shape[1:]) or _softer(joined, first, second)
 
 
@@ -115,8 +115,8 @@ def _find_cut(answer: Any) -> str | None:
         )
         frames = render(scene, int(rng.integers(1 << 30)), count, side, side).frames[skipped:]
         wanted = count // 2 - skipped if cuts else 0
-        got = call(answer, frames.copy())
-        if hint := near(got, wanted, _where(got, wanted), 1e-9):
+        got = numbers(call(answer, frames.copy()))
+        if hint := near(got, wanted, _where(got, wanted) if got.ndim == 0 else "", 1e-9):
             return hint
     return None
 
@@ -128,7 +128,7 @@ def _where(got: Any, wanted: int) -> str:
         return "one too early: step i leads from frame i to i + 1, and the second shot begins with the latter"
     if got == 0:
         return "it misses a cut; at a cut most of the pixels change at once, even where the colours are close"
-    return f"the second shot begins with frame {wanted} of this clip, yours says {got}"
+    return f"the second shot begins with frame {wanted} of this clip, yours says {got:g}"
 
 
 EXERCISES = (

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from sorakit.nb.exercise import Exercise, call, near
+from sorakit.nb.exercise import Exercise, call, near, numbers
 from sorakit.registry.record import Record
 from sorakit.registry.repo import Registry
 
@@ -27,7 +27,7 @@ def _error_rate(answer: Any) -> str | None:
         soft = sent * np.abs(dice.normal(2, 1, shape)) * np.where(dice.random(shape) < 0.2, -1, 1)
         soft.flat[0], soft.flat[1] = -sent.flat[0] * 3, sent.flat[1] * 0.5  # one wrong, one right at least
         wrong = float(np.mean(sent * soft < 0))
-        got = call(answer, sent.copy(), soft.copy())
+        got = numbers(call(answer, sent.copy(), soft.copy()))
         if hint := near(got, wrong, _error_hint(got, sent, soft)):
             return hint
     return None
@@ -35,7 +35,7 @@ def _error_rate(answer: Any) -> str | None:
 
 def _error_hint(got: Any, sent: Any, soft: Any) -> str:
     wrong, n = float(np.mean(sent * soft < 0)), sent.size
-    told = float(got) if np.ndim(got) == 0 else math.nan
+    told = float(got) if got.ndim == 0 else math.nan
     if math.isclose(told, 1 - wrong, abs_tol=1e-6) and not math.isclose(wrong, 0.5):
         return "that is the share of bits that are right; the error rate counts the others"
     if math.isclose(told, wrong * n, abs_tol=1e-6):

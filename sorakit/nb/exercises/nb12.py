@@ -42,7 +42,7 @@ def _one_split(parts: Any, groups: npt.NDArray[np.str_], share: float) -> str | 
 def _form(train: Any, test: Any) -> str | None:
     if any(p.dtype == bool for p in (train, test)):
         return "masks came back; indices were asked for (np.flatnonzero turns one into the other)"
-    if not len(train) or not len(test):
+    if not train.size or not test.size:
         return "one side is empty"
     if any(p.ndim != 1 or not np.issubdtype(p.dtype, np.integer) for p in (train, test)):
         return f"indices of shape (n,) were expected, got {train.dtype} {train.shape} and {test.shape}"
