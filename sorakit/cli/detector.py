@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from sorakit.cli.ui import console, print_error, print_json, progress_bar
+from sorakit.cli.ui import console, one_line, print_error, print_json, progress_bar
 from sorakit.errors import UsageError
 
 app = typer.Typer(
@@ -92,10 +92,12 @@ def evaluate(
         "generator", "clips", "AUC", "likely_ai", title="against all real clips", title_justify="left"
     )
     for row in answer["generators"]:
-        table.add_row(row["generator"], str(row["n"]), f"{row['auc']:.3f}", f"{row['likely_ai']:.0%}")
+        table.add_row(
+            one_line(row["generator"]), str(row["n"]), f"{row['auc']:.3f}", f"{row['likely_ai']:.0%}"
+        )
     console.print(table)
     if answer["trained_on"]:
-        shown = ", ".join(answer["trained_on"][:8])
+        shown = one_line(", ".join(answer["trained_on"][:8]))
         console.print(f"The model was trained on clips of {shown}: these figures flatter it.", markup=False)
 
 

@@ -11,8 +11,9 @@ from typing import Annotated, Literal
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
-from sorakit.cli.ui import console, print_json
+from sorakit.cli.ui import console, one_line, print_json
 
 State = Literal["ok", "note", "problem"]
 Finding = tuple[str, State, str]
@@ -42,8 +43,8 @@ def doctor(json_out: Annotated[bool, typer.Option("--json", help="Print one JSON
     else:
         table = Table(box=None, show_header=False)
         for what, state, detail in findings:
-            sign = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "problem": "[red]problem[/]"}[state]
-            table.add_row(sign, what, detail)
+            colour = {"ok": "green", "note": "yellow", "problem": "red"}[state]
+            table.add_row(Text(state, colour), what, one_line(detail))
         console.print(table)
     raise typer.Exit(1 if broken else 0)
 

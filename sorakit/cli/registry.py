@@ -79,7 +79,7 @@ def audit(
     for e in events:
         if json_out:
             print_json(e)
-        table.add_row(str(e["seq"]), e["time"][:19], e["event"], e["subject"])
+        table.add_row(str(e["seq"]), e["time"][:19], one_line(e["event"]), one_line(e["subject"]))
     if events and not json_out:
         console.print(table)
     if bad is not None:

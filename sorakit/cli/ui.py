@@ -14,7 +14,7 @@ from sorakit.types import Progress as Report
 
 __all__ = ["console", "one_line", "print_error", "print_json", "progress_bar"]
 
-console = Console(stderr=True, highlight=False, soft_wrap=True)
+console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)  # names may hold brackets
 
 
 @contextmanager

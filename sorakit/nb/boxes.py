@@ -115,6 +115,9 @@ class BoxDrawer(Shown):
             except SorakitError as error:  # shown where the reader looks; a traceback would go to the log
                 result.value = _problem(str(error))
                 return
+            except Exception as error:
+                result.value = _problem(f"{type(error).__name__}: {error}")
+                raise
             result.value = "" if made is None else f'<div role="status">{made.html}</div>'
 
         canvas.observe(drawn, ["boxes", "active"])

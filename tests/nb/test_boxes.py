@@ -71,6 +71,17 @@ def test_the_widget_and_the_calls_share_their_boxes() -> None:
     assert drawer.boxes["end"] == (20, 2, 29, 12)
 
 
+def test_a_fault_of_the_readers_own_function_is_shown_too() -> None:
+    pytest.importorskip("anywidget")
+    drawer = BoxDrawer(FRAME, ["start"], lambda boxes: boxes["end"])  # type: ignore[arg-type, return-value]
+    canvas, result = drawer.widget().children
+    drawer.draw((2, 2, 12, 12))
+    with pytest.raises(KeyError):
+        canvas.confirmed += 1
+    assert "KeyError" in result.value
+    assert 'role="alert"' in result.value
+
+
 def test_without_a_notebook_it_says_what_to_call(monkeypatch: pytest.MonkeyPatch) -> None:
     display = pytest.importorskip("IPython.display")
     shown: list[object] = []
