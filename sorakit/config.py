@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from platformdirs import user_data_path
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from sorakit.errors import UsageError
@@ -19,14 +19,20 @@ __all__ = ["Limits", "Settings"]
 class Limits(BaseModel):
     """Bounds on what one foreign file may cost."""
 
-    max_bytes: int = Field(8 << 30, description="file size")
-    max_boxes: int = Field(20_000, description="ISO-BMFF boxes; reading them is quadratic in C2PA readers")
-    max_pixels: int = Field(4096 * 4096, description="one frame's pixels")
-    max_duration: float = Field(4 * 3600, description="seconds of video")
-    memory_bytes: int = Field(3 << 30, description="address space beyond start-up of the parsing child")
-    probe_seconds: float = Field(10, description="wall time to open and describe a file")
-    check_seconds: float = Field(120, description="wall time for all of a check")
-    transcode_factor: float = Field(60, description="wall seconds allowed per second of video, plus 120")
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    max_bytes: int = Field(8 << 30, gt=0, description="file size")
+    max_boxes: int = Field(
+        20_000, gt=0, description="ISO-BMFF boxes; reading them is quadratic in C2PA readers"
+    )
+    max_pixels: int = Field(4096 * 4096, gt=0, description="one frame's pixels")
+    max_duration: float = Field(4 * 3600, gt=0, description="seconds of video")
+    memory_bytes: int = Field(3 << 30, gt=0, description="address space beyond start-up of the parsing child")
+    probe_seconds: float = Field(10, gt=0, description="wall time to open and describe a file")
+    check_seconds: float = Field(120, gt=0, description="wall time for all of a check")
+    transcode_factor: float = Field(
+        60, gt=0, description="wall seconds allowed per second of video, plus 120"
+    )
 
 
 class Settings(BaseSettings):
