@@ -29,7 +29,7 @@ SHA256 = "8c600af5a3917b59dc55cccac30cfd73cd6f0d3b40aaac30b6e9decaa851f70a"
 _LONG = 8.0
 _SPAN = 1.7
 _CRF, _PRESET = 28, "superfast"
-"""Of the copy. It tells which scores a social re-encode takes out of the band as well as one by `veryfast`."""
+"""Of the copy: it tells which scores a social re-encode takes out of the band as well as `veryfast` does."""
 
 
 @cache
