@@ -83,7 +83,7 @@ def read_dataset(folder: Path) -> list[Item]:
 def _from_manifest(manifest: Path) -> list[Item]:
     items = []
     try:
-        with manifest.open(newline="", encoding="utf-8") as file:
+        with manifest.open(newline="", encoding="utf-8-sig") as file:
             for row in csv.DictReader(file):
                 if row["label"] not in _LABELS:
                     raise ValueError(f"`label` must be one of {', '.join(_LABELS)}, got {row['label']!r}")

@@ -48,7 +48,7 @@ def pick(data: Path, split: Split | str, n: int, seed: int) -> list[Path]:
     found: list[tuple[bool, int, float, Path]] = []
     dice = random.Random(seed)  # noqa: S311  a sample of clips
     try:
-        with (data / "manifest.csv").open(newline="", encoding="utf-8") as file:
+        with (data / "manifest.csv").open(newline="", encoding="utf-8-sig") as file:
             for row in csv.DictReader(file):
                 w, h, seconds = int(row["width"]), int(row["height"]), float(row["duration"])
                 fits = w * h <= MAX_PIXELS and min(w, h) >= MIN_SIDE and 1 <= seconds <= 6

@@ -6,6 +6,7 @@ decoded through; in long ones each wanted time costs a seek to the key frame bef
 
 import contextlib
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -70,6 +71,9 @@ def _some(path: str | Path, wanted: int, threads: int, apart: Callable[[], float
                 yield item
             if found:
                 return
+    if 0 < (info.frame_count or 0) <= wanted:  # also where one stands for long
+        yield from islice(_all(path, threads), wanted)
+        return
     yield from _spread(_all(path, threads), info.duration, wanted)
 
 

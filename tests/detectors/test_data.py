@@ -62,6 +62,12 @@ def test_a_fact_that_is_no_number_is_named_before_anything_is_computed(tmp_path,
         read_dataset(tmp_path)
 
 
+def test_a_manifest_may_begin_as_spreadsheets_write_it(tmp_path):
+    text = "path,label,generator_or_source,sha256\na,ai,x,01\nb,real,y,02\n"
+    (tmp_path / "manifest.csv").write_text(text, encoding="utf-8-sig")
+    assert [i.source for i in read_dataset(tmp_path)] == ["x", "y"]
+
+
 def test_the_same_bytes_are_never_in_training_and_test(tmp_path):
     items = items_of(tmp_path, "a,ai,x,,,01\nb,real,here,,,02\nc,real,there,,,02\nd,real,other,,,03\n")
     group = {i.path.name: i.group for i in items}

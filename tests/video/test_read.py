@@ -38,6 +38,12 @@ def test_sampling_is_even_and_never_more(tmp_path, clip_factory, file_factory, c
     assert times == sorted(set(times))
 
 
+def test_a_pause_hides_no_frame_of_a_short_clip(tmp_path, clip_factory, file_factory):
+    pts = [i if i < 12 else i + 1920 for i in range(24)]  # eighty seconds in which the picture stands
+    path = file_factory(tmp_path / "a.mp4", clip_factory(1.0), pts=pts, time_base=Fraction(1, 24))
+    assert [round(t * 24) for t, _ in read_luma(path, max_frames=30)] == pts
+
+
 def test_turn_and_aspect_are_undone(tmp_path, clip_factory, file_factory):
     clip = clip_factory(0.5)
     plain = next(read_luma(file_factory(tmp_path / "a.mp4", clip)))[1]
