@@ -54,6 +54,8 @@ def attack(
         return
     if source is None or output is None or (name is None) == (not every):
         raise typer.BadParameter("give IN, -o OUTPUT, and either --attack NAME or --all; or --list alone")
+    if every and strength is not None:
+        raise typer.BadParameter("each attack has its own unit: give --attack", param_hint="--strength")
     from sorakit.robustness.run import How, attack_file  # noqa: PLC0415 - keeps `--help` quick
 
     others = tuple(other or ())

@@ -144,4 +144,6 @@ def test_the_command_lists_attacks_and_reports(
     with av.open(str(out)) as container:
         assert container.metadata["comment"] == "sorakit robustness test: h264_crf28"
     assert _run(monkeypatch, "attack", plain, "-o", out) == 2
+    assert _run(monkeypatch, "attack", plain, "-o", tmp_path / "all", "--all", "--strength", 30) == 2
+    assert not (tmp_path / "all").exists()
     assert _run(monkeypatch, "attack", plain, "-o", out, "-a", "mirror") == 2
