@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from sorakit.cli.ui import console, one_line, print_json
@@ -41,7 +41,7 @@ def doctor(json_out: Annotated[bool, typer.Option("--json", help="Print one JSON
             }
         )
     else:
-        table = Table(box=None, show_header=False)
+        table = Table("", "", Column(overflow="fold"), box=None, show_header=False)  # no path is cut short
         for what, state, detail in findings:
             colour = {"ok": "green", "note": "yellow", "problem": "red"}[state]
             table.add_row(Text(state, colour), what, one_line(detail))

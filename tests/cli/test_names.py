@@ -29,6 +29,6 @@ def test_the_registry_lists_names_without_control_codes(
 
 def test_the_doctor_names_any_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SORAKIT_HOME", str(tmp_path / "x[" / "]y"))
-    done = runner.invoke(app, ["doctor"], env={"COLUMNS": "400"})
+    done = runner.invoke(app, ["doctor"])
     assert done.exit_code == 0, done.exception
-    assert "x[/]y" in done.stderr
+    assert str(tmp_path / "x[" / "]y") in "".join(done.stderr.split())  # in as many lines as it takes
