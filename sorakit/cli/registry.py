@@ -45,7 +45,7 @@ def list_(limit: LimitOption = 20, json_out: JsonOption = False) -> None:
             print_json({k: v for k, v in r.to_json().items() if k not in ("store", "fingerprint")})
         table.add_row(f"{r.created:%Y-%m-%d %H:%M}", one_line(r.title or ""), r.state, mark, r.manifest_id)
     if not json_out:
-        console.print(table, markup=False)
+        console.print(table)
 
 
 @app.command()

@@ -16,15 +16,13 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from sorakit.errors import NotAVideoError
-from sorakit.video._open import MAX_BROKEN, decode
+from sorakit.video._open import AHEAD, MAX_BROKEN, decode
 
 __all__ = ["decode_every"]
 
 _CODECS = frozenset({"h264", "hevc"})
 _CONTAINERS = frozenset({"mov", "matroska"})
 """Where a packet is a picture, and names when it is shown."""
-_AHEAD = 16
-"""Pictures that may be stored before one that is shown earlier, at most (H.264 and H.265 alike)."""
 
 
 def decode_every(
@@ -103,7 +101,7 @@ def _ahead(container: InputContainer, stream: VideoStream, window: _Window) -> I
             if not packet.is_discard:
                 back = window.add(packet.pts) or back
             held.append(packet)
-            if len(held) > _AHEAD:
+            if len(held) > AHEAD:
                 if not began:
                     began, window.ordered = True, back
                 yield held.popleft()

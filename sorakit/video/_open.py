@@ -20,7 +20,7 @@ from av.video.stream import VideoStream
 from sorakit.errors import InputError, LimitError, NotAVideoError, UnsupportedError
 from sorakit.video.guard import sniff
 
-__all__ = ["MAX_BROKEN", "MAX_PIXELS", "decode", "decode_beside", "open_video"]
+__all__ = ["AHEAD", "MAX_BROKEN", "MAX_PIXELS", "decode", "decode_beside", "open_video"]
 
 MAX_PIXELS = 4096 * 4096
 MAX_BROKEN = 256
@@ -28,7 +28,7 @@ _MAX_THREADS = 4
 _MAX_STREAMS = 64
 _REORDERING = frozenset({"h264", "hevc"})
 """Codecs of whose pictures AVI tells when they are stored, not when they are shown."""
-_AHEAD = 16
+AHEAD = 16
 """Pictures that may be stored before one that is shown earlier, at most (H.264 and H.265 alike)."""
 
 
@@ -141,7 +141,7 @@ def _in_order(
         if not isinstance(item, av.VideoFrame):
             yield item
             continue
-        while held and (item.pts is None or len(held) > _AHEAD):
+        while held and (item.pts is None or len(held) > AHEAD):
             yield _timed(held.popleft(), heapq.heappop(times))
         if item.pts is None:
             yield item
