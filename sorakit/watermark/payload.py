@@ -18,7 +18,17 @@ import numpy.typing as npt
 
 from sorakit.errors import UsageError
 
-__all__ = ["CODED_BITS", "ID_BITS", "PAYLOAD_BITS", "VERSION", "decode", "encode", "new_payload", "split"]
+__all__ = [
+    "CODED_BITS",
+    "COMMON_BITS",
+    "ID_BITS",
+    "PAYLOAD_BITS",
+    "VERSION",
+    "decode",
+    "encode",
+    "new_payload",
+    "split",
+]
 
 PAYLOAD_BITS = 64
 ID_BITS = 60
@@ -31,6 +41,8 @@ _STEPS = PAYLOAD_BITS + _CRC_BITS + _MEMORY
 _STATES = 1 << _MEMORY
 CODED_BITS = _STEPS * _RATE
 """Signs that `encode` returns: 384."""
+COMMON_BITS = (PAYLOAD_BITS - ID_BITS) * _RATE
+"""The first signs, which the version alone sets: all marks of one version have them in common."""
 
 _UNREACHABLE = np.float32(1e9)
 

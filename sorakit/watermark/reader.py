@@ -77,7 +77,9 @@ class Reader:
 
     def _ladder(self, thorough: bool) -> Iterator[list[tuple[Spectrum, Place]]]:
         picture = self._average.spectrum()
-        yield [(picture, self._untouched(picture))]
+        place = self._untouched(picture)
+        if place.score > 0:
+            yield [(picture, place)]
         # Without looking: whoever averages many clips can take off the synchronisation, not the payload.
         yield [(picture, Place(DIHEDRAL[0], self._average.centre % TILE, 0.0))]
         crisp = self._average.crisp()

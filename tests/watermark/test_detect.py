@@ -14,12 +14,15 @@ from sorakit.watermark.detect import (
     _residual,
     _whiten,
     _working,
+    agreement,
     near,
     read,
     sync,
 )
 from sorakit.watermark.fourier import Spectrum
+from sorakit.watermark.gate import log10_bound
 from sorakit.watermark.pattern import carriers, render, spectrum
+from sorakit.watermark.payload import ID_BITS, VERSION
 
 KEY, PAYLOAD = b"a key of the tests", 0x1234567890ABCDEF
 WIDTH = 320
@@ -117,3 +120,46 @@ def test_frames_of_every_size_come_down_to_the_same_picture(size: tuple[int, int
     rows, columns = small.shape
     want = 128 + 90 * np.sin(2 * np.pi * 9 * y[:, None] / rows) * np.cos(2 * np.pi * 7 * x / columns)
     assert np.abs(small - want).max() < 1.5
+
+
+def _mean_mark(weights: list[float]) -> tuple[Floats, Floats]:
+    """The mean of marks of one key, `weights` strong, with payloads of their own; and the first one alone."""
+    ids = np.random.default_rng(0).integers(1 << ID_BITS, size=len(weights)).tolist()
+    patterns = (spectrum(KEY, VERSION << ID_BITS | number) for number in ids)
+    marks = [render(pattern, FrameGeometry(WIDTH, WORKING)) for pattern in patterns]
+    total = sum(w * m for w, m in zip(weights, marks, strict=True)) / len(marks)
+    return np.asarray(total, np.float32), marks[0]
+
+
+def test_the_loudest_of_many_averaged_marks_is_not_taken_for_one_that_was_put_here() -> None:
+    lattice = carriers(KEY)
+    mean, loudest = _mean_mark([6.0] + [1.0] * 30)
+    place = Place(DIHEDRAL[0], np.array([WIDTH, WORKING]) * (480 / WORKING / 2) % 128, 40.0)
+    alone = read([(Spectrum(loudest + _noise(6)), place)], lattice, rank=1)
+    assert alone is not None and alone.log10_p < -60
+    both = np.asarray(0.2 * _noise(6) + mean, np.float32)
+    fits = agreement(Spectrum(both), lattice, place, alone.payload)
+    assert log10_bound(fits, rank=1, payload=alone.payload) < -12  # it could be read
+    assert read([(Spectrum(both), place)], lattice, rank=1) is None
+
+
+def test_two_marks_over_each_other_still_read() -> None:
+    mean, first = _mean_mark([1.4, 1.0])
+    place = Place(DIHEDRAL[0], np.array([WIDTH, WORKING]) * (480 / WORKING / 2) % 128, 40.0)
+    found = read([(Spectrum(mean + 0.2 * _noise(7)), place)], carriers(KEY), rank=1)
+    alone = read([(Spectrum(first + 0.2 * _noise(7)), place)], carriers(KEY), rank=1)
+    assert found is not None and alone is not None and found.payload == alone.payload
+
+
+def test_taking_off_what_all_marks_share_leaves_the_payload() -> None:
+    """Version bits are common to all payloads: an average takes them off with the synchronisation."""
+    mean, own = _mean_mark([1.0] * 31)
+    picture = Spectrum(np.asarray(own + 0.5 * _noise(8) - 2.5 * mean / mean.std(), np.float32))
+    centre = np.array([WIDTH, WORKING]) * (480 / WORKING / 2) % 128
+    blind, sure = (Place(DIHEDRAL[0], centre, score) for score in (0.0, 40.0))
+    alone = read([(Spectrum(own + _noise(8)), sure)], carriers(KEY), rank=1)
+    assert near(picture, carriers(KEY), DIHEDRAL[:1], centre)[0].score < 0
+    found = read([(picture, blind)], carriers(KEY), rank=1)
+    assert found is not None and alone is not None and found.payload == alone.payload
+    assert found.log10_p < -9
+    assert read([(picture, sure)], carriers(KEY), rank=1) is None  # with the common bits it is lost
