@@ -128,8 +128,8 @@ def test_a_reencoded_copy_is_judged_about_as_by_all_numbers(video):
         small = [resize(f, SIDE, SIDE) for f in squares.frames]
         copy = Canonical(*planes_of(compress(small, crf=28)))
         full, about = describe(copy), reencoded(before, copy)
-        for name, a, b in zip(names(), about.values, full.values, strict=True):
-            assert family_of(name) not in ("spectrum", "neighbours", "richmodel", "noise") or a == b
+        hand = slice(*BLOCKS["hand"])
+        assert np.array_equal(about.values[hand], before.values[hand])
         error.append(judge.score(about) - judge.score(full))
         change.append(judge.score(full) - judge.score(before))
     assert np.abs(error).mean() < 0.5 * np.abs(change).mean()
