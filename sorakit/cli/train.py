@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 _OTHERS = {
     "autoencoder": "the video autoencoder, in whose latents full-world-64 works",
-    "student": "a model of few steps from a finished one: --teacher FOLDER",
+    "student": "a model of few steps from a finished one: --teacher FOLDER; --start STUDENT betters one",
 }
 """Trained by modules of their own, which this command only starts."""
 
 _OWN = {
     "autoencoder": "`python -m sorakit.train.autoencoder --help`",
-    "student": "`python -m sorakit.train.distill --help`",
+    "student": "`python -m sorakit.train.distill --help`, or with `--start` that of `sorakit.train.match`",
 }
 
 
@@ -66,7 +66,11 @@ def train(
         float, typer.Option(min=0, max=1000, help="Assumed W of a busy core, for the ledger.")
     ] = 10,
     start: Annotated[
-        str | None, typer.Option(help="Begin a new run from a model's weights: a packaged name or a folder.")
+        str | None,
+        typer.Option(
+            help="Begin a new run from a model's weights: a packaged name or a folder. With `--recipe "
+            "student` a student, which then learns what its teacher's clips are like, not their paths."
+        ),
     ] = None,
     export: Annotated[
         Path | None, typer.Option(help="Afterwards write a model folder with its card.")
@@ -104,13 +108,14 @@ def train(
             "--dtype": dtype,
             "--workers": workers,
             "--shards": shards,
-            "--start": start,
+            "--start": start if recipe != "student" else None,
         }
         unused |= {"--compile": compiled, "--tensorboard": tensorboard, "--json": json_out}
         unused |= {"--parallel": parallel != "auto", "--export": export if recipe == "student" else None}
         limits = {"--hours": hours, "--steps": steps}
         words = ["--out", str(out), "--device", device, "--threads", str(threads)]
         words += [w for k, v in limits.items() if not math.isinf(v) for w in (k, f"{v:g}")]
+        words += [] if start is None else ["--start", str(model_folder(start))]
         _other(recipe, words, [k for k, v in unused.items() if v], teacher, export)
         return
     if teacher is not None:
@@ -241,9 +246,11 @@ def _other(
     if recipe == "student":
         if teacher is None:
             raise UsageError("a student needs `--teacher`: the folder of a model or of a training run")
-        from sorakit.train.distill import main as distil  # noqa: PLC0415
-
-        distil([*words, "--teacher", str(teacher)])
+        if "--start" in words:
+            from sorakit.train.match import main as learn  # noqa: PLC0415
+        else:
+            from sorakit.train.distill import main as learn  # noqa: PLC0415
+        learn([*words, "--teacher", str(teacher)])
         return
     from sorakit.train.autoencoder import main as autoencoder  # noqa: PLC0415
 

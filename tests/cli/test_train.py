@@ -46,6 +46,7 @@ def test_help_shows_examples() -> None:
         (["--out", "x", "--steps", "2", "--parallel", "fsdp"], "accelerate launch"),
         (["--out", "x", "--steps", "2", "--teacher", "y"], "student"),
         (["--out", "x", "--steps", "2", "--recipe", "student"], "--teacher"),
+        (["--out", "x", "--steps", "2", "--recipe", "student", "--start", "one-object-4step"], "--teacher"),
         (["--out", "x", "--steps", "2", "--recipe", "autoencoder", "--set", "lr=1"], "--set"),
         (["--out", "x", "--steps", "2", "--recipe", "autoencoder", "--start", "one-object"], "--start"),
     ],
