@@ -40,9 +40,9 @@ _EDGE = 0.02
 class Tempo:
     """How the critic keeps up: its rate over the student's, its looks at each clip, its first steps alone."""
 
-    rate: float = 3.0
+    rate: float = 5.0
     looks: int = 2
-    alone: int = 60
+    alone: int = 150
 
 
 class Matcher(Student):
@@ -83,13 +83,17 @@ class Matcher(Student):
 
     @torch.no_grad()
     def _come_to_a_level(self, shape: torch.Size, tokens: Tensor, held: Held | None) -> tuple[Tensor, Tensor]:
-        """The student's own state at one of its levels, and the level `(B,)`."""
+        """The student's own state at one of its levels, and the level `(B,)`.
+
+        It came there along Euler's steps, or, every other time, with new noise at each.
+        """
         count = int(torch.randint(len(self.levels) - 1, (1,), generator=self.generator))
+        kept = bool(torch.rand((), generator=self.generator) < 0.5)
         text = self.work.text(tokens)
         z = self._noise(shape)
         for a, b in zip(self.levels[:count], self.levels[1:], strict=False):
             x = clean_clip(self.work.dit, z, torch.full((len(z),), a, device=self.device), text, held)
-            z = torch.lerp(x, z, b / a)  # Euler's step
+            z = torch.lerp(x, z, b / a) if kept else torch.lerp(x, self._noise(shape), b)
         return z, torch.full((len(z),), self.levels[count], device=self.device)
 
     def _teach(self, made: Tensor, tokens: Tensor, held: Held | None) -> float:
@@ -168,7 +172,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--hours", type=float, default=math.inf)
     parser.add_argument("--steps", type=float, default=math.inf)
     parser.add_argument("--batch", type=int, default=12)
-    parser.add_argument("--lr", type=float, default=3e-4, help="the student's; the critic's is 3 times it")
+    parser.add_argument("--lr", type=float, default=2e-4, help="the student's; the critic's is 5 times it")
     parser.add_argument(
         "--decay", type=float, default=0.4, help="share of the budget in which the rate falls"
     )
@@ -180,7 +184,7 @@ def main(argv: list[str] | None = None) -> int:
     budget = Budget(args.hours, args.steps)
     teacher, start = (load_teacher(f, args.shapes, args.device) for f in (args.teacher, args.start))
     recipe = replace(
-        teacher.recipe, batch=args.batch, lr=args.lr, decay=args.decay, seed=args.seed, ema=0.995
+        teacher.recipe, batch=args.batch, lr=args.lr, decay=args.decay, seed=args.seed, ema=0.997
     )
     match(replace(teacher, recipe=recipe), start, args.out, budget, device=args.device)
     return 0
