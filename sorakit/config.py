@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from platformdirs import user_data_path
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from sorakit.errors import UsageError
@@ -86,6 +86,15 @@ class Settings(BaseSettings):
     tsa_url: str | None = Field(None, description="RFC 3161 time-stamping service; none is asked without it")
     tsa_policy: Literal["off", "best_effort", "required"] = "best_effort"
     tsa_timeout: float = Field(10, gt=0, le=300, description="seconds for a time stamp, all in all")
+
+    @field_validator("home", "decision_log", "signing_cert", "signing_key")
+    @classmethod
+    def _expanded(cls, path: Path | None) -> Path | None:
+        """`~` is the user's folder, which a shell does not put in everywhere."""
+        try:
+            return None if path is None else path.expanduser()
+        except RuntimeError as e:
+            raise ValueError(f"names no user's folder: {e}") from e
 
     if not TYPE_CHECKING:  # type checkers keep the signature that pydantic generates
 

@@ -70,13 +70,13 @@ def attack(
 
 def _tell(done: "Outcome", json_out: bool) -> None:
     if done.stripped:
-        console.print(f"note: the credential {one_line(done.stripped)} is not in the result", markup=False)
+        console.print(f"note: the credential {one_line(done.stripped)} is not in the result")
     else:
         console.print("note: the result is a test copy and carries no credential of its own")
     if json_out:
         print_json(done.to_json())
     else:
-        console.print(f"{done.file}  {_words(done)}", markup=False)
+        console.print(f"{done.file}  {_words(done)}")
 
 
 def _words(done: "Outcome") -> str:
@@ -124,4 +124,4 @@ def _all(source: Path, folder: Path, how: "How", json_out: bool) -> None:
         console.print(table)
     read = sum(bool(o.found) for o in outcomes)
     made = sum(o.error is None for o in outcomes)
-    console.print(f"the mark reads in {read} of {made} results; report: {report}", markup=False)
+    console.print(f"the mark reads in {read} of {made} results; report: {report}")

@@ -90,7 +90,7 @@ def generate(
         return
     _print(result)
     if picture is not None:
-        console.print(f"\npicture: {picture}", markup=False)
+        console.print(f"\npicture: {picture}")
 
 
 def _gallery(picture: Path) -> Any:
@@ -128,7 +128,6 @@ def _print(r: dict[str, Any]) -> None:
     console.print(
         f"{r['model']} {r['version']}: {r['n']} prompts × {r['seeds']} seeds, {size}\n"
         f"{how}\n{cost} ({r['device']}, {r['dtype']})\n",
-        markup=False,
     )
     console.print(_facts(r))
     console.print()

@@ -68,7 +68,7 @@ def watermark(
         print_json(summary(bench, results))
     else:
         _show(results)
-        console.print(", ".join(str(f) for f in files), markup=False)
+        console.print(", ".join(str(f) for f in files))
 
 
 def _plugins(words: list[str]) -> dict[str, Path]:
@@ -119,7 +119,6 @@ def _show(results: "Results") -> None:
             console.print(
                 f"{scheme}: luma {q['psnr_luma_min']:.1f} dB at least, RGB {q['psnr_rgb_median']:.1f} dB "
                 f"median, luma SSIM {q['ssim_min']:.4f} at least; {q['failed']} clips could not be marked",
-                markup=False,
             )
     found, plain = results.false_found
     console.print(f"marks found in {found} of {plain} unmarked clips; {results.cpu:.0f} CPU-seconds in all")

@@ -64,7 +64,7 @@ def _show(story: "Story", report: Path) -> None:
     from sorakit.nb.words import BADGES  # noqa: PLC0415
 
     if story.made_identity:
-        console.print(f"made a development identity; nobody trusts it but you: {story.signer}", markup=False)
+        console.print(f"made a development identity; nobody trusts it but you: {story.signer}")
     table = Table("what was done", "decision", "what it says", box=None, pad_edge=False)
     for row in story.rows:
         badge = BADGES[row.verdict.decision]
@@ -73,8 +73,8 @@ def _show(story: "Story", report: Path) -> None:
         table.add_row(Text(row.step.title), decision, Text(says))
     console.print(table)
     for sentence in story.left_out:
-        console.print(sentence, markup=False)
-    console.print(f"report: {report}", markup=False)
+        console.print(sentence)
+    console.print(f"report: {report}")
 
 
 def _summary(story: "Story", report: Path) -> dict[str, Any]:

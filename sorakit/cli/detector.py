@@ -71,7 +71,7 @@ def train(
         console.print(_figures(answer["held_out"], "held-out folds"))
         if "final" in answer:
             console.print(_figures(answer["final"], "final set"))
-        console.print(f"{out} is written, with its card beside it.", markup=False)
+        console.print(f"{out} is written, with its card beside it.")
 
 
 @app.command()
@@ -98,7 +98,7 @@ def evaluate(
     console.print(table)
     if answer["trained_on"]:
         shown = one_line(", ".join(answer["trained_on"][:8]))
-        console.print(f"The model was trained on clips of {shown}: these figures flatter it.", markup=False)
+        console.print(f"The model was trained on clips of {shown}: these figures flatter it.")
 
 
 @app.command()
@@ -141,7 +141,6 @@ def calibrate(
             f"If {prior:.1%} of the queue is synthetic, {answer['flag_is_right']:.0%} of clips in the band "
             f"likely_ai are (at least {answer['flag_is_right_at_least']:.0%}, at the upper limit of false "
             f"alarms), and {answer['hits']:.0%} of the synthetic ones get there.",
-            markup=False,
         )
 
 

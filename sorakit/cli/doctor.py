@@ -84,6 +84,8 @@ def _codecs() -> Finding:
 
 def _home(home: Path) -> Finding:
     there = next(p for p in (home, *home.parents) if p.exists())
+    if not there.is_dir():
+        return "home", "problem", f"{there} is no folder; set SORAKIT_HOME"
     if not os.access(there, os.W_OK):
         return "home", "problem", f"{home} cannot be written; set SORAKIT_HOME"
     return "home", "ok", f"{home}, {shutil.disk_usage(there).free >> 20} MB free"

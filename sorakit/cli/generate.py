@@ -162,7 +162,7 @@ def _foreign(
         from sorakit.backends.noise_read import why_not_read  # noqa: PLC0415 - loads torch
 
         if reason := why_not_read(loaded.pipe):
-            console.print(f"note: the mark in the noise is made, but not read back: {reason}", markup=False)
+            console.print(f"note: the mark in the noise is made, but not read back: {reason}")
     return loaded.generate(prompt, progress=progress, **asked)
 
 

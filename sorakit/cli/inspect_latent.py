@@ -63,7 +63,7 @@ def inspect_latent(
     else:
         text = f"mark {found.payload}, key {mark.key_id}" if found.found else "no mark found"
         along = "".join(f"  {z:.1f}" for z in found.frames)
-        console.print(f"{text}  (chance 1e{found.log10_p:.0f}){along}", markup=False)
+        console.print(f"{text}  (chance 1e{found.log10_p:.0f}){along}")
 
 
 def stated_size(file: Path) -> tuple[int, int] | None:

@@ -25,9 +25,7 @@ def dev(
 
     settings = Settings()
     identity = create_dev_identity(settings.keys_dir, force=force)
-    console.print(
-        f"{identity.subject}, until {identity.not_after:%Y-%m-%d}, in {settings.keys_dir}", markup=False
-    )
+    console.print(f"{identity.subject}, until {identity.not_after:%Y-%m-%d}, in {settings.keys_dir}")
 
 
 @app.command()
@@ -70,4 +68,4 @@ def _print(facts: dict[str, Any], json_out: bool) -> None:
         return
     for name, value in facts.items():
         text = ", ".join(map(str, value)) if isinstance(value, list) else value
-        console.print(f"{name:20} {one_line(text)}", markup=False)
+        console.print(f"{name:20} {one_line(text)}")

@@ -47,10 +47,10 @@ def list_(json_out: Annotated[bool, typer.Option("--json", help="One JSON object
             print_json(key.to_json() | {"marks": key.id == marking})
         else:
             state = "marks" if key.id == marking else "retired" if key.retired else "read only"
-            console.print(f"{key.id}  {key.created:%Y-%m-%d %H:%M}  {state}", markup=False)
+            console.print(f"{key.id}  {key.created:%Y-%m-%d %H:%M}  {state}")
     if not ring and not json_out:
         console.print("no secret key: videos carry the public mark alone; make one with: "
-                      "sorakit keys watermark new", markup=False)  # fmt: skip
+                      "sorakit keys watermark new")  # fmt: skip
 
 
 @app.command()
@@ -120,4 +120,4 @@ def _say(key: "MarkKey", what: str, json_out: bool) -> None:
     if json_out:
         print_json(key.to_json())
     else:
-        console.print(f"key {key.id} {what}", markup=False)
+        console.print(f"key {key.id} {what}")

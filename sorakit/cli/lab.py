@@ -54,7 +54,7 @@ def lab(
     _installed("voila" if app else "jupyterlab")
     where = folder if folder is not None else Path.home() / "sorakit-course"
     added = working_copy(where, fresh=name if fresh else None)
-    console.print(f"your copy: {where}" + (f" ({len(added)} files added)" if added else ""), markup=False)
+    console.print(f"your copy: {where}" + (f" ({len(added)} files added)" if added else ""))
     raise typer.Exit(_serve(_voila(name, port, browser) if app else _jupyter(name, port, browser), where))
 
 

@@ -130,6 +130,6 @@ def _batch(order: "Order", *, quiet: bool) -> None:
         print_json(summary)
     else:
         told = ", ".join(f"{n} {state}" for state, n in summary["counts"].items() if n)
-        console.print(f"{told}; report: {order.out / 'sorakit-batch.html'}", markup=False)
+        console.print(f"{told}; report: {order.out / 'sorakit-batch.html'}")
     if summary["counts"]["failed"]:
         raise typer.Exit(1)

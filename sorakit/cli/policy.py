@@ -80,7 +80,7 @@ def check(name: NAME, json_out: JSON = False) -> None:
     if json_out:
         print_json({"policy": policy.label, "sha256": policy.digest, "valid": True})
         return
-    console.print(f"{policy.label} is valid, SHA-256 {policy.digest}", markup=False)
+    console.print(f"{policy.label} is valid, SHA-256 {policy.digest}")
 
 
 @app.command()
@@ -100,7 +100,7 @@ def replay(
     if json_out:
         print_json(found.to_json())
         return
-    console.print(f"{found.count} decisions, {len(found.changes)} other under {found.policy}\n", markup=False)
+    console.print(f"{found.count} decisions, {len(found.changes)} other under {found.policy}\n")
     table = Table("was", f"under {found.policy}", "decisions", box=None, padding=(0, 2))
     for (before, after), count in found.moves.items():
         style = "" if before == after else "bold yellow"

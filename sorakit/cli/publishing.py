@@ -127,10 +127,8 @@ def signing_settings(
 def show_published(done: "Published", *, json_out: bool) -> None:
     """Where the video is, its mark and its manifest; notes go to stderr either way."""
     for note in done.notes:
-        console.print(f"note: {one_line(note)}", markup=False)
+        console.print(f"note: {one_line(note)}")
     if json_out:
         print_json(done.to_json())
     else:
-        console.print(
-            f"{done.path}  mark {done.payload}  {done.psnr:.1f} dB  {done.manifest_id}", markup=False
-        )
+        console.print(f"{done.path}  mark {done.payload}  {done.psnr:.1f} dB  {done.manifest_id}")

@@ -120,6 +120,6 @@ def tidy(
             row = {"manifest_id": s.manifest_id, "title": s.title, "outcome": s.outcome}
             print_json(row | {"file": str(s.file) if s.file else None})
         else:
-            console.print(f"{s.outcome:10} {s.manifest_id} {one_line(s.title or '')}", markup=False)
+            console.print(f"{s.outcome:10} {s.manifest_id} {one_line(s.title or '')}")
     if not settled and not json_out:
         console.print("no pending rows to settle")

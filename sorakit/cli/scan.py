@@ -114,7 +114,7 @@ def _show(summary: dict[str, Any], *, quiet: bool) -> None:
         return
     told = ", ".join(f"{n} {state}" for state, n in summary["counts"].items() if n)
     found = ", ".join(f"{n} {decision}" for decision, n in summary["decisions"].items())
-    console.print(f"{told}; {found}", markup=False)
+    console.print(f"{told}; {found}")
     if summary["reports"]["parquet"] is None:
-        console.print("no Parquet without pyarrow: pip install 'sorakit[scan]'", markup=False)
-    console.print(f"report: {summary['reports']['html']}", markup=False)
+        console.print("no Parquet without pyarrow: pip install 'sorakit[scan]'")
+    console.print(f"report: {summary['reports']['html']}")

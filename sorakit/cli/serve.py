@@ -56,7 +56,7 @@ def serve(
     with Registry(settings.database_url, read_only=True) as registry, _listen(host, port) as door:
         app = create_app(registry, settings=settings, limits=limits, hosts=hosts)
         shown = f"[{host}]" if ":" in host else host
-        console.print(f"serving on http://{shown}:{door.getsockname()[1]}, Ctrl-C ends it", markup=False)
+        console.print(f"serving on http://{shown}:{door.getsockname()[1]}, Ctrl-C ends it")
         if not is_loopback(host) and limits.token is None:
             console.print("anyone who reaches this address may ask; --token-file asks for a token")
         config = uvicorn.Config(

@@ -160,7 +160,6 @@ def _run(
     if group.first and not quiet and budget.used(trainer.ledger.wall / 3600, trainer.step) < 1:
         console.print(
             f"Stopped at step {trainer.step:,}, checkpoint in {out}; the same command goes on from there.",
-            markup=False,
         )
     return trainer
 
@@ -212,7 +211,6 @@ def _finish(trainer: "Trainer", out: Path, export: Path | None, *, json_out: boo
         f"{out}  step {trainer.step:,}  loss {trainer.loss:.4f}  {ledger.clips:,} clips  "
         f"{ledger.tflop:,.1f} TFLOP  {ledger.cpu:,.0f} CPU-s  about {1000 * ledger.kwh:,.1f} Wh"
         + (f"  → {export}" if export else ""),
-        markup=False,
     )
 
 

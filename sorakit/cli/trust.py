@@ -51,7 +51,6 @@ def import_(
     console.print(
         f"{found.name}: {facts['anchors']} anchors for {found.kind}, {len(facts['expired'])} expired, "
         f"{found.left_out} left out (no CA, or for another use)",
-        markup=False,
     )
 
 
@@ -82,9 +81,7 @@ def list_(json_out: JsonOption = False) -> None:
             one_line(entry.source or "-"),
         )
     if not json_out:
-        console.print(
-            table if lists else "no list yet; get one with: sorakit trust import FILE", markup=False
-        )
+        console.print(table if lists else "no list yet; get one with: sorakit trust import FILE")
 
 
 @app.command()
@@ -107,9 +104,9 @@ def show(name: NameArgument, json_out: JsonOption = False) -> None:
         return
     for key, value in facts.items():
         text = "; ".join(value) or "none" if isinstance(value, list) else str(value)
-        console.print(f"{key:14} {one_line(text)}", markup=False)
+        console.print(f"{key:14} {one_line(text)}")
     for anchor in anchors:
-        console.print(f"  until {anchor['not_after']}  {one_line(anchor['subject'])}", markup=False)
+        console.print(f"  until {anchor['not_after']}  {one_line(anchor['subject'])}")
 
 
 @app.command()
@@ -121,7 +118,7 @@ def remove(name: NameArgument) -> None:
     from sorakit.config import Settings  # noqa: PLC0415
     from sorakit.provenance.lists import remove_list  # noqa: PLC0415
 
-    console.print(f"removed {one_line(remove_list(Settings().trust_dir, name))}", markup=False)
+    console.print(f"removed {one_line(remove_list(Settings().trust_dir, name))}")
 
 
 def _facts(entry: object) -> dict[str, object]:

@@ -156,6 +156,16 @@ class Space:
     cut: float = 0.0
     combinations: Literal["all", "seen", "held_out"] = "all"
 
+    def __post_init__(self) -> None:
+        """Refuse a space without scenes."""
+        for name, known in (("sizes", SIZES), ("textures", TEXTURES)):
+            values = getattr(self, name)
+            if not values or not set(values) <= set(known):
+                raise UsageError(f"`{name}` must be one or more of {', '.join(known)}, got {values}")
+        for name in ("two", "camera", "cut"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UsageError(f"`{name}` must be 0 to 1, got {getattr(self, name)}")
+
 
 def is_held_out(colour: str, shape: str, motion: str) -> bool:
     """Whether no recipe trains on this combination: 16 of the 256, such as a magenta cross that bounces.

@@ -32,3 +32,11 @@ def test_the_doctor_names_any_home(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     done = runner.invoke(app, ["doctor"])
     assert done.exit_code == 0, done.exception
     assert str(tmp_path / "x[" / "]y") in "".join(done.stderr.split())  # in as many lines as it takes
+
+
+def test_the_doctor_names_a_home_that_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "home").write_bytes(b"")
+    monkeypatch.setenv("SORAKIT_HOME", str(tmp_path / "home"))
+    done = runner.invoke(app, ["doctor"])
+    assert f"{tmp_path / 'home'} is no folder".replace(" ", "") in "".join(done.output.split())
+    assert done.exit_code == 1

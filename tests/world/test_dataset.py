@@ -1,8 +1,11 @@
 from dataclasses import replace
 from itertools import islice
+from typing import Any
 
 import numpy as np
+import pytest
 
+from sorakit.errors import UsageError
 from sorakit.world.caption import caption, encode
 from sorakit.world.dataset import MAKEUP, Draw, batches, make_batch, with_other_looks
 from sorakit.world.scene import CAMERAS, COLOURS, Space, sample_scene
@@ -94,3 +97,12 @@ def test_given_frames_are_drawn_for_some_clips() -> None:
     assert 0.3 < given.any(1).mean() < 0.7
     assert not given.all(1).any()
     assert not make_batch(2, 0, DRAW).given.any()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [({"sizes": ()}, "sizes"), ({"textures": ("velvet",)}, "velvet"), ({"cut": 1.5}, "0 to 1")],
+)
+def test_a_space_without_scenes_is_refused(wrong: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        Space(**wrong)
