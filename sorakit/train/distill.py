@@ -12,9 +12,7 @@ Measured on the one-object model of version 0.1.0, 71 CPU-seconds (103 steps of 
 the student's clips obey in everything with 4 evaluations, .98 of the teacher's with 16 and .55 with 4.
 """
 
-import argparse
 import copy
-import math
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -25,7 +23,7 @@ from sorakit.diffusion.distill import Plan, mixed_restart, walk
 from sorakit.diffusion.guidance import Guidance, guided_velocity
 from sorakit.precision import suited
 from sorakit.train.loop import Budget
-from sorakit.train.student import Student, run
+from sorakit.train.student import Student, options, run
 from sorakit.train.teacher import Teacher, as_folder, load_teacher
 from sorakit.world.dataset import Batch
 
@@ -77,25 +75,15 @@ def distill(
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; 0 when the budget is used or the run was stopped in good order."""
-    parser = argparse.ArgumentParser(
-        prog="python -m sorakit.train.distill", description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
-    parser.add_argument("--teacher", type=Path, required=True, help="folder of a model or of a training run")
-    parser.add_argument("--out", type=Path, required=True, help="folder of checkpoints, log and student")
+    parser = options(
+        "python -m sorakit.train.distill", str(__doc__), lr=1e-3, teacher="folder of a model or training run"
+    )
     parser.add_argument("--evaluations", type=int, default=4, help="steps of the student")
     parser.add_argument(
         "--substeps", type=int, help="teacher's steps in each (default: 8 in all, at least 2)"
     )
     parser.add_argument("--shift", type=float, help="of the student's noise levels (default: the teacher's)")
-    parser.add_argument("--shapes", choices=("all", "usual"), default="all", help="clips that it trains on")
-    parser.add_argument("--hours", type=float, default=math.inf)
-    parser.add_argument("--steps", type=float, default=math.inf)
-    parser.add_argument("--batch", type=int, default=12)
-    parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--own", type=float, default=0.75, help="share of clips on the student's own path")
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args(argv)
     torch.set_num_threads(args.threads)
     budget = Budget(args.hours, args.steps)

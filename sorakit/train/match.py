@@ -9,7 +9,6 @@ the teacher, learns beside it, in the beginning alone (see `sorakit.diffusion.ma
 command goes on from there.
 """
 
-import argparse
 import copy
 import math
 from dataclasses import dataclass, replace
@@ -26,7 +25,7 @@ from sorakit.errors import ModelError
 from sorakit.precision import suited
 from sorakit.train.loop import Budget
 from sorakit.train.optim import collect, optimisers, refresh, step
-from sorakit.train.student import Student, run
+from sorakit.train.student import Student, options, run
 from sorakit.train.teacher import Teacher, load_teacher
 from sorakit.world.dataset import Batch
 
@@ -161,24 +160,10 @@ def match(
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; 0 when the budget is used or the run was stopped in good order."""
-    parser = argparse.ArgumentParser(
-        prog="python -m sorakit.train.match", description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
-    parser.add_argument("--teacher", type=Path, required=True, help="folder of a model")
+    parser = options("python -m sorakit.train.match", str(__doc__), lr=2e-4, teacher="folder of a model")
     parser.add_argument("--start", type=Path, required=True, help="folder of the model to begin as")
-    parser.add_argument("--out", type=Path, required=True, help="folder of checkpoints, log and student")
-    parser.add_argument("--shapes", choices=("all", "usual"), default="all", help="clips that it trains on")
-    parser.add_argument("--hours", type=float, default=math.inf)
-    parser.add_argument("--steps", type=float, default=math.inf)
-    parser.add_argument("--batch", type=int, default=12)
-    parser.add_argument("--lr", type=float, default=2e-4, help="the student's; the critic's is 5 times it")
-    parser.add_argument(
-        "--decay", type=float, default=0.4, help="share of the budget in which the rate falls"
-    )
+    parser.add_argument("--decay", type=float, default=0.4, help="last share of the budget, of falling rate")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args(argv)
     torch.set_num_threads(args.threads)
     budget = Budget(args.hours, args.steps)

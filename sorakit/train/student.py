@@ -4,6 +4,7 @@ In: a teacher and a way to update. Out: in the run's folder a checkpoint, a log 
 as an ordinary model's folder.
 """
 
+import argparse
 import copy
 import json
 import math
@@ -28,7 +29,7 @@ from sorakit.train.stopping import stoppable
 from sorakit.train.teacher import Networks, Teacher, package
 from sorakit.world.dataset import Batch, batches
 
-__all__ = ["Student", "run"]
+__all__ = ["Student", "options", "run"]
 
 _STATE = ("step", "clips", "loss", "wall", "cpu")
 
@@ -128,6 +129,23 @@ def run(student: Student, out: Path, budget: Budget, *, save_every: float = 300)
         recipe = student.recipe
         package(student.teacher, student.ema.model, out / "model", recipe.steps, recipe.shift)
         _log(log, student, {} if stop else student.scores())  # whoever stops a run will not wait for samples
+
+
+def options(prog: str, about: str, *, lr: float, teacher: str) -> argparse.ArgumentParser:
+    """The options that all ways share. `lr`: the usual rate; `teacher`: what may be one."""
+    parser = argparse.ArgumentParser(
+        prog=prog, description=about, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--teacher", type=Path, required=True, help=teacher)
+    parser.add_argument("--out", type=Path, required=True, help="folder of checkpoints, log and student")
+    parser.add_argument("--shapes", choices=("all", "usual"), default="all", help="clips that it trains on")
+    parser.add_argument("--hours", type=float, default=math.inf)
+    parser.add_argument("--steps", type=float, default=math.inf)
+    parser.add_argument("--batch", type=int, default=12)
+    parser.add_argument("--lr", type=float, default=lr, help="the student's highest rate")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=1)
+    return parser
 
 
 def _log(file: Any, student: Student, extra: dict[str, float]) -> None:

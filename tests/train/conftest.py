@@ -1,7 +1,15 @@
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
+
+from sorakit.train.export import export
+from sorakit.train.loop import Trainer
+from sorakit.train.recipe import RECIPES
+
+TINY = replace(RECIPES["tiny"], prompts=2, steps=2)
 
 
 @pytest.fixture(autouse=True, scope="package")
@@ -11,3 +19,24 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A training run whose networks say something: random weights, no training."""
+    out = tmp_path_factory.mktemp("run")
+    trainer = Trainer(TINY)
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for p in (*trainer.pair.parameters(), *trainer.ema.model.parameters()):
+            p.add_(0.06 * torch.randn(p.shape, generator=generator))
+    trainer.save(out / "last.safetensors")
+    return out
+
+
+@pytest.fixture(scope="session")
+def folder(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same as a model's folder."""
+    out = tmp_path_factory.mktemp("model") / "tiny"
+    export(TINY, run_folder / "last.safetensors", out, "0.1.0")
+    return out

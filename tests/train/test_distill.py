@@ -21,35 +21,12 @@ from sorakit.model.tokenizer import build_tokenizer
 from sorakit.model.vae import VideoVAE
 from sorakit.pipeline import SoraPipeline
 from sorakit.train.distill import Distiller, distill, main
-from sorakit.train.export import export
-from sorakit.train.loop import Budget, Trainer
+from sorakit.train.loop import Budget
 from sorakit.train.recipe import RECIPES
 from sorakit.train.teacher import Teacher, as_folder, load_teacher, package
 from sorakit.world.dataset import batches
 
-TINY = replace(RECIPES["tiny"], prompts=2, steps=2)
 PROMPT = "a big red circle bounces on a navy background"
-
-
-@pytest.fixture(scope="module")
-def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A training run whose networks say something: random weights, no training."""
-    out = tmp_path_factory.mktemp("run")
-    trainer = Trainer(TINY)
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for p in (*trainer.pair.parameters(), *trainer.ema.model.parameters()):
-            p.add_(0.06 * torch.randn(p.shape, generator=generator))
-    trainer.save(out / "last.safetensors")
-    return out
-
-
-@pytest.fixture(scope="module")
-def folder(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same as a model's folder."""
-    out = tmp_path_factory.mktemp("model") / "tiny"
-    export(TINY, run_folder / "last.safetensors", out, "0.1.0")
-    return out
 
 
 @pytest.fixture
@@ -63,8 +40,9 @@ def same(a: torch.nn.Module, b: torch.nn.Module) -> bool:
 
 
 def test_a_teacher_knows_how_it_is_sampled(teacher: Teacher) -> None:
-    assert (teacher.guidance.scale, teacher.guidance.low) == (TINY.guidance, TINY.guidance_low)
-    assert teacher.recipe.shift == TINY.shift
+    tiny = RECIPES["tiny"]
+    assert (teacher.guidance.scale, teacher.guidance.low) == (tiny.guidance, tiny.guidance_low)
+    assert teacher.recipe.shift == tiny.shift
     assert teacher.recipe.space.combinations == "seen"
     assert teacher.recipe.given > 0  # it can be given frames, and so will its student
     assert not any(p.requires_grad for p in teacher.networks.parameters())

@@ -9,28 +9,10 @@ from sorakit.diffusion.guidance import Guidance, guided_velocity
 from sorakit.diffusion.solver import euler, sigmas
 from sorakit.errors import ModelError
 from sorakit.generate import DEFAULT_MODEL, load_info
-from sorakit.train.export import export
-from sorakit.train.loop import Budget, Trainer
+from sorakit.train.loop import Budget
 from sorakit.train.match import Matcher, Tempo, main, match
-from sorakit.train.recipe import RECIPES
 from sorakit.train.teacher import Teacher, load_teacher, package
 from sorakit.world.dataset import batches
-
-TINY = replace(RECIPES["tiny"], prompts=2, steps=2)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model that says something: random weights, no training."""
-    out = tmp_path_factory.mktemp("model")
-    trainer = Trainer(TINY)
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for p in (*trainer.pair.parameters(), *trainer.ema.model.parameters()):
-            p.add_(0.06 * torch.randn(p.shape, generator=generator))
-    trainer.save(out / "last.safetensors")
-    export(TINY, out / "last.safetensors", out / "tiny", "0.1.0")
-    return out / "tiny"
 
 
 @pytest.fixture
