@@ -6,7 +6,7 @@ there is only noise. In pixel space the network predicts the clean clip x and th
 to basics", Li & He 2025, arXiv:2511.13720): a narrow network cannot carry the noise that v contains.
 """
 
-from typing import Literal, cast
+from typing import Literal, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -27,6 +27,7 @@ __all__ = [
 ]
 
 Prediction = Literal["x", "v", "eps"]
+Level = TypeVar("Level", float, Tensor)
 
 _FLOOR = 0.05
 """σ never divides by less: the velocity of an x-prediction grows without bound as σ → 0."""
@@ -71,7 +72,7 @@ def sample_sigma(count: int, mean: float, std: float, generator: torch.Generator
     return torch.sigmoid(mean + std * torch.randn(count, generator=generator))
 
 
-def shifted(sigma: float, shift: float) -> float:
+def shifted(sigma: Level, shift: float) -> Level:
     """`sigma` as it is sampled with `shift` (arXiv:2403.03206, eq. 23): above 1 it moves towards noise.
 
     >>> shifted(0.5, 3.0)

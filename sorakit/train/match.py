@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from sorakit.diffusion.flow import add_noise, sample_sigma
+from sorakit.diffusion.flow import add_noise, sample_sigma, shifted
 from sorakit.diffusion.guidance import Held, Text
 from sorakit.diffusion.matching import clean_clip, critic_loss, direction, guided_clip
 from sorakit.diffusion.solver import sigmas
@@ -128,8 +128,7 @@ class Matcher(Student):
         return torch.randn(shape, generator=self.generator).to(self.device)
 
     def _shifted(self, sigma: Tensor) -> Tensor:
-        shift = self.recipe.shift
-        return (shift * sigma / (1 + (shift - 1) * sigma)).to(self.device)
+        return shifted(sigma, self.recipe.shift).to(self.device)
 
     def _modules(self) -> dict[str, nn.Module]:
         return super()._modules() | {"critic": self.critic}

@@ -254,11 +254,7 @@ def _polish(
 
 
 def read(
-    looks: Sequence[tuple[Spectrum, Place]],
-    carriers: Carriers,
-    *,
-    rank: int,
-    list_size: int = 1,
+    looks: Sequence[tuple[Spectrum, Place]], carriers: Carriers, *, rank: int, list_size: int = 1
 ) -> Decode | None:
     """Decode the payload from one or more looks at a picture.
 
