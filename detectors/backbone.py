@@ -49,10 +49,13 @@ def session() -> Any:
 
 
 def run_backbone(clip: Canonical, side: int, every: int, depths: Sequence[str] = DEPTHS) -> list[Floats]:
-    """Every `every`-th frame at `side` px through the network: a map `(T, C, h, w)` for each of `depths`."""
+    """Every `every`-th frame at `side` px through the network: a map `(T, C, h, w)` for each of `depths`.
+
+    One frame at a time, whose maps stay in the processor's cache.
+    """
     rgb = rgb_small(clip, side, every)
     x = np.ascontiguousarray(rgb.transpose(0, 3, 1, 2)).astype(np.float32)
     x -= 127
     x /= 128
-    maps: list[Floats] = session().run(list(depths), {"x": x})
-    return maps
+    maps = [session().run(list(depths), {"x": x[i : i + 1]}) for i in range(len(x))]
+    return [np.concatenate(of_depth) for of_depth in zip(*maps, strict=True)]

@@ -116,9 +116,9 @@ def _square(stream: VideoStream, frame: av.VideoFrame, middle: Middle, by: Video
     """The centre square of a frame as a viewer sees it, shrunk to 480 px."""
     geometry = geometry_of(stream, frame)
     scale = min(1.0, _SHORT / min(frame.width, frame.height))
-    if scale == 1 and geometry.sar == 1 and geometry.rotation == 0:
-        return _centre(frame_to_rgb(middle.of(frame), by=by))
     size = (max(2, round(frame.width * scale)), max(2, round(frame.height * scale)))
+    if geometry.sar == 1:
+        frame, size = middle.of(frame, size)
     return _centre(orient(frame_to_rgb(frame, size, by=by), geometry))
 
 

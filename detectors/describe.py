@@ -17,7 +17,7 @@ from detectors.features.shared import Floats
 
 __all__ = ["BLOCKS", "VERSION", "Description", "describe", "names", "reencoded"]
 
-VERSION = "1"
+VERSION = "2"
 
 _NET_SIDE, _EVERY = 224, 3
 _SEEN = ("late", "top")

@@ -138,7 +138,8 @@ def frame_to_rgb(
     """
     width, height = size or (frame.width, frame.height)
     smaller = width * height < frame.width * frame.height
-    by_plane = _same_by_plane(frame, width, height)
+    name = frame.format.name
+    by_plane = has_luma_plane(name) and not name.startswith("gray")  # costs a third of a packed picture
     rgb = (by or sws.VideoReformatter()).reformat(
         frame,
         width=width,
@@ -158,20 +159,6 @@ def frame_to_rgb(
 def _bytes_of(plane: VideoPlane, wide: int) -> npt.NDArray[np.uint8]:
     """The rows of a plane without their padding, `(H, wide)`, as a view."""
     return np.frombuffer(memoryview(plane), np.uint8).reshape(-1, abs(plane.line_size))[:, :wide]
-
-
-def _same_by_plane(frame: av.VideoFrame, width: int, height: int) -> bool:
-    """Whether swscale gives the same RGB, to the last bit, in three planes, which it computes in a third.
-
-    Not at less than half off the height, where it rounds packed pictures of two rows otherwise, and not at
-    even widths, where it takes one chroma sample for two packed pixels unless told to take both, as here only
-    for pictures that stay as large.
-    """
-    name = frame.format.name
-    if not has_luma_plane(name) or name.startswith("gray"):
-        return False
-    same = (width, height) == (frame.width, frame.height)
-    return same or (width % 2 == 1 and 2 * height < frame.height and 2 * width < frame.width)
 
 
 def frame_to_rgba(frame: av.VideoFrame) -> npt.NDArray[np.uint8]:
