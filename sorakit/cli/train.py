@@ -30,7 +30,15 @@ _OWN = {
 }
 
 
+_TAKES = {
+    "autoencoder": {"recipe", "out", "hours", "steps", "device", "threads", "export"},
+    "student": {"recipe", "out", "hours", "steps", "device", "threads", "teacher", "start"},
+}
+"""Options of this command that they can be told."""
+
+
 def train(
+    ctx: typer.Context,
     recipe: Annotated[str, typer.Option(help="A recipe's name (see --list) or a .toml file.")] = "one-object",
     out: Annotated[Path | None, typer.Option(help="The run's folder: checkpoints, log, previews.")] = None,
     hours: Annotated[float, typer.Option(min=0, help="Stop after this much wall time, …")] = math.inf,
@@ -103,20 +111,11 @@ def train(
     if out is None:
         raise UsageError("`--out` is missing: name the run's folder, such as --out runs/mine")
     if recipe in _OTHERS:
-        unused: dict[str, object] = {
-            "--set": settings,
-            "--dtype": dtype,
-            "--workers": workers,
-            "--shards": shards,
-            "--start": start if recipe != "student" else None,
-        }
-        unused |= {"--compile": compiled, "--tensorboard": tensorboard, "--json": json_out}
-        unused |= {"--parallel": parallel != "auto", "--export": export if recipe == "student" else None}
         limits = {"--hours": hours, "--steps": steps}
         words = ["--out", str(out), "--device", device, "--threads", str(threads)]
         words += [w for k, v in limits.items() if not math.isinf(v) for w in (k, f"{v:g}")]
         words += [] if start is None else ["--start", str(model_folder(start))]
-        _other(recipe, words, [k for k, v in unused.items() if v], teacher, export)
+        _other(recipe, words, _unused(ctx, recipe), teacher, export)
         return
     if teacher is not None:
         raise UsageError("`--teacher` goes with `--recipe student` alone")
@@ -137,6 +136,13 @@ def train(
 
         write(trainer.recipe, out / "last.safetensors", export, "0.1.0")
     _finish(trainer, out, export, json_out=json_out)
+
+
+def _unused(ctx: typer.Context, recipe: str) -> list[str]:
+    """Options that were given and that the trainer of `recipe` does not take."""
+    others = [p for p in ctx.command.params if p.name is not None and p.name not in _TAKES[recipe]]
+    sources = [(max(p.opts, key=len), ctx.get_parameter_source(str(p.name))) for p in others]
+    return [option for option, source in sources if source is not None and source.name == "COMMANDLINE"]
 
 
 def _run(

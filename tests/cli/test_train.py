@@ -49,6 +49,8 @@ def test_help_shows_examples() -> None:
         (["--out", "x", "--steps", "2", "--recipe", "student", "--start", "one-object-4step"], "--teacher"),
         (["--out", "x", "--steps", "2", "--recipe", "autoencoder", "--set", "lr=1"], "--set"),
         (["--out", "x", "--steps", "2", "--recipe", "autoencoder", "--start", "one-object"], "--start"),
+        (["--out", "x", "--steps", "2", "--recipe", "autoencoder", "--log-every", "5"], "--log-every"),
+        (["--out", "x", "--steps", "2", "--recipe", "autoencoder", "--teacher", "x"], "--teacher"),
     ],
 )
 def test_wrong_options_are_refused_in_words(
