@@ -76,8 +76,11 @@ def _open(path: Path) -> InputContainer:
             options={"protocol_whitelist": "file"},
             metadata_errors="replace",
         )
-    except MemoryError:
-        raise
+    except MemoryError as error:  # FFmpeg says so too of a table whose declared length is absurd
+        raise LimitError(
+            f"{path.name} asks for more memory than there is; it is damaged, or needs a higher "
+            "SORAKIT_LIMITS__MEMORY_BYTES"
+        ) from error
     except (av.FFmpegError, ValueError) as error:
         raise NotAVideoError(
             f"{path.name} cannot be read as a video ({_reason(error)}); it is damaged"

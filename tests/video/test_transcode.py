@@ -7,7 +7,15 @@ import cv2
 import numpy as np
 import pytest
 
-from sorakit.errors import InputError, NotAVideoError, OutputError, SorakitError, UnsupportedError, UsageError
+from sorakit.errors import (
+    InputError,
+    LimitError,
+    NotAVideoError,
+    OutputError,
+    SorakitError,
+    UnsupportedError,
+    UsageError,
+)
 from sorakit.video.probe import probe
 from sorakit.video.read import read_luma, read_rgb
 from sorakit.video.transcode import transcode
@@ -392,6 +400,17 @@ def test_damaged_input_ends_in_the_kits_errors_or_a_whole_file(tmp_path, clip_fa
         else:
             assert probe(tmp_path / "d.mp4").kind == "video"
             (tmp_path / "d.mp4").unlink()
+
+
+def test_a_table_longer_than_memory_is_over_a_limit(tmp_path, clip_factory, file_factory):
+    path = file_factory(tmp_path / "a.mp4", clip_factory(0.3))
+    data = bytearray(path.read_bytes())
+    count = data.index(b"stts") + 8
+    data[count : count + 4] = (0x3FFFFFF0).to_bytes(4, "big")
+    path.write_bytes(data)
+    with pytest.raises(LimitError, match="more memory than there is"):
+        transcode(path, tmp_path / "b.mp4", settings=QUICK)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.mp4"]
 
 
 def test_no_picture_decodes(tmp_path, clip_factory, file_factory):
