@@ -21,15 +21,16 @@ from sorakit.diffusion.flow import add_noise, sample_sigma, shifted
 from sorakit.diffusion.guidance import Held, Text
 from sorakit.diffusion.matching import clean_clip, critic_loss, direction, guided_clip
 from sorakit.diffusion.solver import sigmas
-from sorakit.errors import ModelError
+from sorakit.errors import ModelError, UsageError
 from sorakit.precision import suited
 from sorakit.train.loop import Budget
 from sorakit.train.optim import collect, optimisers, refresh, step
 from sorakit.train.student import Student, options, run
 from sorakit.train.teacher import Teacher, load_teacher
 from sorakit.world.dataset import Batch
+from sorakit.world.scene import Space
 
-__all__ = ["Matcher", "Tempo", "match"]
+__all__ = ["Matcher", "Tempo", "match", "mixed"]
 
 _EDGE = 0.02
 """The teacher is not asked nearer to σ = 0 or 1."""
@@ -157,19 +158,36 @@ def match(
     return student
 
 
+def mixed(space: Space, **shares: float | None) -> Space:
+    """`space` with other shares of what it has; what the student gets wrong most can come more often.
+
+    Raises `UsageError` for what it has not.
+
+    >>> mixed(Space(two=0.5, cut=0.2), two=0.8, cut=None).two
+    0.8
+    """
+    given = {name: share for name, share in shares.items() if share is not None}
+    if missing := [name for name in given if getattr(space, name) == 0]:
+        raise UsageError(f"the teacher shows no such clips: leave out `--{missing[0]}`")
+    return replace(space, **given)  # type: ignore[arg-type]  # they are floats all
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the command; 0 when the budget is used or the run was stopped in good order."""
     parser = options("python -m sorakit.train.match", str(__doc__), lr=2e-4, teacher="folder of a model")
     parser.add_argument("--start", type=Path, required=True, help="folder of the model to begin as")
     parser.add_argument("--decay", type=float, default=0.4, help="last share of the budget, of falling rate")
+    parser.add_argument("--two", type=float, help="share of shots with two sprites (default: as prompts are)")
+    parser.add_argument("--cut", type=float, help="share of clips with a cut (default: as prompts are)")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(argv)
     torch.set_num_threads(args.threads)
     budget = Budget(args.hours, args.steps)
     teacher, start = (load_teacher(f, args.shapes, args.device) for f in (args.teacher, args.start))
     recipe = replace(
-        teacher.recipe, batch=args.batch, lr=args.lr, decay=args.decay, seed=args.seed, ema=0.997
-    )
+        teacher.recipe, batch=args.batch, lr=args.lr, decay=args.decay, seed=args.seed, ema=0.997,
+        space=mixed(teacher.recipe.space, two=args.two, cut=args.cut),
+    )  # fmt: skip
     match(replace(teacher, recipe=recipe), start, args.out, budget, device=args.device)
     return 0
 

@@ -7,7 +7,7 @@ import torch
 
 from sorakit.diffusion.guidance import Guidance, guided_velocity
 from sorakit.diffusion.solver import euler, sigmas
-from sorakit.errors import ModelError
+from sorakit.errors import ModelError, UsageError
 from sorakit.generate import DEFAULT_MODEL, load_info
 from sorakit.train.loop import Budget
 from sorakit.train.match import Matcher, Tempo, main, match
@@ -110,6 +110,16 @@ def test_a_diverged_critic_stops_the_run(teacher: Teacher, start: Teacher) -> No
         run.critic.dit.head.bias.fill_(float("inf"))
     with pytest.raises(ModelError, match="critic"):
         run.update(next(batches(0, run.recipe.draw)), 1e-3)
+
+
+def test_clips_that_the_teacher_cannot_show_are_refused(
+    folder: Path, teacher: Teacher, start: Teacher, tmp_path: Path
+) -> None:
+    assert teacher.recipe.space.cut == 0
+    folders = ["--teacher", str(folder), "--start", str(start.folder), "--out", str(tmp_path / "run")]
+    with pytest.raises(UsageError, match="--cut"):
+        main([*folders, "--steps", "1", "--cut", "0.5"])
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_command_makes_a_student(folder: Path, teacher: Teacher, start: Teacher, tmp_path: Path) -> None:
