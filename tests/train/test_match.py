@@ -124,9 +124,10 @@ def test_clips_that_the_teacher_cannot_show_are_refused(
 
 def test_the_command_makes_a_student(folder: Path, teacher: Teacher, start: Teacher, tmp_path: Path) -> None:
     assert start.folder.is_dir()
-    options = ["--steps", "20", "--batch", "2", "--shapes", "usual"]
+    options = ["--steps", "20", "--batch", "2", "--shapes", "usual", "--shift", "2.5"]
     folders = ["--teacher", str(folder), "--start", str(start.folder), "--out", str(tmp_path / "run")]
     assert main([*folders, *options]) == 0
     rows = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert rows[0]["step"] == 20
     assert 0 <= rows[-1]["all_facts"] <= 1
+    assert load_teacher(tmp_path / "run" / "model", "usual").recipe.shift == 2.5
