@@ -1,4 +1,8 @@
-from collections.abc import Iterator
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +23,22 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def sigterm_later() -> Callable[[], None]:
+    """Sends this process SIGTERM a second after it has begun to listen for it, however slow the machine."""
+    before = signal.getsignal(signal.SIGTERM)
+
+    def send() -> None:
+        deadline = time.monotonic() + 120
+        while signal.getsignal(signal.SIGTERM) is before and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(1)
+        if signal.getsignal(signal.SIGTERM) is not before:  # or it would end the tests
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    return threading.Thread(target=send, daemon=True).start
 
 
 @pytest.fixture(scope="session")

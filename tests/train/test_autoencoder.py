@@ -1,10 +1,8 @@
 import csv
 import json
-import os
-import signal
 import subprocess
 import sys
-import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -102,9 +100,8 @@ def test_a_foreign_checkpoint_is_refused(tmp_path: Path) -> None:
         AutoTrainer(replace(TINY, model=MODEL | {"channels": 4})).load(path)
 
 
-def test_sigterm_ends_with_a_checkpoint(tmp_path: Path) -> None:
-    timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGTERM))
-    timer.start()
+def test_sigterm_ends_with_a_checkpoint(tmp_path: Path, sigterm_later: Callable[[], None]) -> None:
+    sigterm_later()
     trainer = train_autoencoder(TINY, tmp_path, Budget(hours=1))
     again = AutoTrainer(TINY)
     again.load(tmp_path / "last.safetensors")

@@ -1,7 +1,6 @@
 import json
 import os
-import signal
-import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -143,9 +142,10 @@ def test_another_plan_does_not_go_on(teacher: Teacher, tmp_path: Path) -> None:
         distill(teacher, Plan(4, 2, 4.0), tmp_path, Budget(steps=2))
 
 
-def test_sigterm_ends_with_a_checkpoint_and_a_model(teacher: Teacher, tmp_path: Path) -> None:
-    timer = threading.Timer(2.0, os.kill, (os.getpid(), signal.SIGTERM))
-    timer.start()
+def test_sigterm_ends_with_a_checkpoint_and_a_model(
+    teacher: Teacher, tmp_path: Path, sigterm_later: Callable[[], None]
+) -> None:
+    sigterm_later()
     run = distill(teacher, Plan(2, 2, 4.0), tmp_path, Budget(hours=1))
     again = Distiller(teacher, Plan(2, 2, 4.0))
     again.load(tmp_path / "last.safetensors")

@@ -3,8 +3,8 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
@@ -126,10 +126,9 @@ def test_the_log_and_the_scores_are_json(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir() if ".part" in p.name] == []
 
 
-def test_sigterm_ends_with_a_checkpoint(tmp_path: Path) -> None:
+def test_sigterm_ends_with_a_checkpoint(tmp_path: Path, sigterm_later: Callable[[], None]) -> None:
     before = signal.getsignal(signal.SIGTERM)
-    timer = threading.Timer(2.0, os.kill, (os.getpid(), signal.SIGTERM))
-    timer.start()
+    sigterm_later()
     start = time.monotonic()
     trainer = train(TINY, tmp_path, Budget(hours=1))
     assert time.monotonic() - start < 60
