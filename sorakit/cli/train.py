@@ -29,7 +29,6 @@ _OWN = {
     "student": "`python -m sorakit.train.distill --help`, or with `--start` that of `sorakit.train.match`",
 }
 
-
 _TAKES = {
     "autoencoder": {"recipe", "out", "hours", "steps", "device", "threads", "export"},
     "student": {"recipe", "out", "hours", "steps", "device", "threads", "teacher", "start"},

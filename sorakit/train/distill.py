@@ -82,7 +82,6 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--substeps", type=int, help="teacher's steps in each (default: 8 in all, at least 2)"
     )
-    parser.add_argument("--shift", type=float, help="of the student's noise levels (default: the teacher's)")
     parser.add_argument("--own", type=float, default=0.75, help="share of clips on the student's own path")
     args = parser.parse_args(argv)
     torch.set_num_threads(args.threads)

@@ -179,7 +179,6 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--decay", type=float, default=0.4, help="last share of the budget, of falling rate")
     parser.add_argument("--two", type=float, help="share of shots with two sprites (default: as prompts are)")
     parser.add_argument("--cut", type=float, help="share of clips with a cut (default: as prompts are)")
-    parser.add_argument("--shift", type=float, help="of the student's noise levels (default: as it begins)")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(argv)
     torch.set_num_threads(args.threads)

@@ -143,6 +143,7 @@ def options(prog: str, about: str, *, lr: float, teacher: str) -> argparse.Argum
     parser.add_argument("--steps", type=float, default=math.inf)
     parser.add_argument("--batch", type=int, default=12)
     parser.add_argument("--lr", type=float, default=lr, help="the student's highest rate")
+    parser.add_argument("--shift", type=float, help="of the student's noise levels (default: as it begins)")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     return parser
