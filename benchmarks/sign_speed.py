@@ -13,6 +13,7 @@ The script makes its own files, without a network. `cpu`: CPU seconds of this pr
 
 import argparse
 import cProfile
+import os
 import pstats
 import resource
 import tempfile
@@ -112,10 +113,14 @@ def child_start() -> None:
 
 
 def timed(n: int, tasks: dict[str, Callable[[], None]]) -> dict[str, tuple[list[float], list[float]]]:
-    """(wall, CPU seconds) of each task, n times each, taking turns; one round before is not counted."""
+    """(wall, CPU seconds) of each task, n times each, taking turns; one round before is not counted.
+
+    The disk is at rest before each: what one task left to be written is not the next one's to wait for.
+    """
     found: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in tasks}
     for turn in range(n + 1):
         for name, task in tasks.items():
+            os.sync()
             wall, cpu = time.perf_counter(), time.process_time()
             task()
             if turn:

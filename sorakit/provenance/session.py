@@ -19,6 +19,7 @@ from c2pa import Signer as NativeSigner
 
 from sorakit.errors import OutputError, ProvenanceError, UsageError
 from sorakit.provenance.context import safe_context
+from sorakit.provenance.early_sync import EarlySync
 from sorakit.provenance.form import file_type_assertion
 from sorakit.provenance.inputs import add_ingredients
 from sorakit.provenance.keys import Identity
@@ -148,7 +149,7 @@ class SigningSession:
         handle = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
         try:
             with (
-                os.fdopen(handle, "w+b") as out,
+                EarlySync(handle) as out,
                 src.open("rb") as source,
                 Builder(definition, context=self._context) as builder,
             ):
@@ -158,8 +159,7 @@ class SigningSession:
                 if mime in SIDECAR_TYPES.values():
                     builder.set_no_embed()
                 store = bytes(builder.sign(self._native, mime, source, out))
-                out.flush()
-                os.fsync(out.fileno())
+                out.sync()
         except C2paError as e:
             raise self._explain(e, src) from e
         return store
