@@ -86,9 +86,10 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     torch.set_num_threads(args.threads)
     budget = Budget(args.hours, args.steps)
-    substeps = args.substeps or max(2, 8 // max(1, args.evaluations))
+    substeps = max(2, 8 // max(1, args.evaluations)) if args.substeps is None else args.substeps
     teacher = load_teacher(as_folder(args.teacher, args.out / "teacher"), args.shapes, args.device)
-    plan = Plan(args.evaluations, substeps, args.shift or teacher.recipe.shift)
+    shift = teacher.recipe.shift if args.shift is None else args.shift
+    plan = Plan(args.evaluations, substeps, shift)
     teacher = replace(teacher, recipe=replace(teacher.recipe, batch=args.batch, lr=args.lr))
     distill(teacher, plan, args.out, budget, own=args.own, device=args.device)
     return 0

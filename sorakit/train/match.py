@@ -188,7 +188,8 @@ def main(argv: list[str] | None = None) -> int:
         teacher.recipe, batch=args.batch, lr=args.lr, decay=args.decay, seed=args.seed, ema=0.997,
         space=mixed(teacher.recipe.space, two=args.two, cut=args.cut),
     )  # fmt: skip
-    start = replace(start, recipe=replace(start.recipe, shift=args.shift or start.recipe.shift))
+    if args.shift is not None:
+        start = replace(start, recipe=replace(start.recipe, shift=args.shift))
     match(replace(teacher, recipe=recipe), start, args.out, budget, device=args.device)
     return 0
 

@@ -205,7 +205,8 @@ def test_a_run_without_a_known_recipe_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [["--evaluations", "0"], ["--evaluations", "4", "--substeps", "1"], ["--shift", "-1"]]
+    "wrong",
+    [["--evaluations", "0"], *(["--evaluations", "4", "--substeps", n] for n in "01"), ["--shift", "0"]],
 )
 def test_the_command_refuses_what_cannot_be_learned(folder: Path, tmp_path: Path, wrong: list[str]) -> None:
     with pytest.raises(UsageError):

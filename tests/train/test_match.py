@@ -122,6 +122,15 @@ def test_clips_that_the_teacher_cannot_show_are_refused(
     assert not (tmp_path / "run").exists()
 
 
+def test_noise_levels_without_a_shift_are_refused(
+    folder: Path, teacher: Teacher, start: Teacher, tmp_path: Path
+) -> None:
+    folders = ["--teacher", str(folder), "--start", str(start.folder), "--out", str(tmp_path / "run")]
+    with pytest.raises(UsageError, match="shift"):
+        main([*folders, "--steps", "1", "--shift", "0"])
+    assert not (tmp_path / "run").exists()
+
+
 def test_the_command_makes_a_student(folder: Path, teacher: Teacher, start: Teacher, tmp_path: Path) -> None:
     assert start.folder.is_dir()
     options = ["--steps", "20", "--batch", "2", "--shapes", "usual", "--shift", "2.5"]
