@@ -6,6 +6,7 @@ rename, which never replaces a file that nobody allowed to be replaced.
 
 import os
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -72,12 +73,14 @@ def workplace(output: Path) -> Iterator[Path]:
     for old in output.parent.glob(f"{_WORK}*"):  # what a killed process left behind
         with suppress(OSError):
             if time.time() - old.stat().st_mtime > _STALE_SECONDS:
-                shutil.rmtree(old)
+                with _in_use(old):
+                    shutil.rmtree(old)
     folder: Path | None = None
     try:
         with hold_signals():
             folder = Path(tempfile.mkdtemp(prefix=_WORK, dir=output.parent))
-        yield folder
+        with _in_use(folder):
+            yield folder
     except OSError as e:
         if from_signer(e):
             raise
@@ -88,6 +91,27 @@ def workplace(output: Path) -> Iterator[Path]:
         if folder is not None:
             with hold_signals():
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _in_use(folder: Path) -> Iterator[None]:
+    """Alone with `folder`; raises `BlockingIOError` where somebody else is in such a block."""
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl  # noqa: PLC0415 - not on Windows
+
+    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise
+        except OSError:  # a file system without locks
+            pass
+        yield
+    finally:
+        os.close(handle)
 
 
 def in_place(signed: Path, output: Path) -> bool:

@@ -1,8 +1,10 @@
 """Signals wait for a block, and come out behind it with their own handler."""
 
+import os
 import shutil
 import signal
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -66,3 +68,17 @@ def test_an_interrupt_while_the_hidden_folder_goes_away_leaves_none_behind(
     with pytest.raises(KeyboardInterrupt), workplace(tmp_path / "a.mp4") as folder:
         (folder / "half").write_bytes(b"x")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_hidden_folder_at_work_for_days_stays(tmp_path: Path) -> None:
+    days_ago = time.time() - 2 * 24 * 3600
+    with workplace(tmp_path / "long.mp4") as folder:
+        os.utime(folder, (days_ago, days_ago))
+        with workplace(tmp_path / "short.mp4"):
+            pass
+        assert folder.is_dir()
+    left = tmp_path / ".sorakit-left"
+    left.mkdir()
+    os.utime(left, (days_ago, days_ago))
+    with workplace(tmp_path / "next.mp4"):
+        assert not left.exists()
