@@ -4,6 +4,7 @@ In: a path. Out: `VideoInfo`. Turn: the display matrix of ISO/IEC 14496-12 8.5.2
 names: ITU-T H.273. The `AIGC` label of GB 45438-2025 is found in `metadata`, as any other tag.
 """
 
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -110,7 +111,7 @@ def probe_task(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
 
 
 def describe(container: InputContainer, stream: VideoStream, frame: av.VideoFrame) -> VideoInfo:
-    """`VideoInfo` of an open file from its first decoded frame; may read on to find the length."""
+    """`VideoInfo` of an open file from its first decoded frame; may read it through to find the length."""
     name = container.format.name.split(",")[0]
     image = name in _IMAGES
     count, duration = (1, 0.0) if image else _length(container, stream)
@@ -195,24 +196,28 @@ def _length(container: InputContainer, stream: VideoStream) -> tuple[int | None,
         return stream.frames or None, float(stream.duration * base)
     if container.duration and container.duration > 0:
         return stream.frames or None, container.duration / av.time_base
-    return _scan(container, stream, base)
+    return _scan(container.name)
 
 
-def _scan(container: InputContainer, stream: VideoStream, base: Fraction) -> tuple[int | None, float]:
-    """Count packets from the second one on (the first is decoded already) and find the last time-stamp."""
-    count, first, end = 1, None, Fraction(0)
-    try:
-        for packet in container.demux(stream):
-            if packet.size == 0:
-                continue
-            count += 1
-            stamp = packet.pts if packet.pts is not None else packet.dts
-            if stamp is not None:
-                first = stamp if first is None else first
-                end = max(end, (stamp + (packet.duration or 0)) * base)
-            if count > _MAX_SCAN:
-                raise LimitError(f"more than {_MAX_SCAN} frames and no length given; re-mux the file first")
-    except (av.InvalidDataError, av.EOFError):
-        pass  # broken off: what was seen is its length
-    rate = stream.average_rate or stream.guessed_rate or Fraction(25)
-    return count, float(end) if end > 0 else float(count / rate)
+def _scan(name: str) -> tuple[int, float]:
+    """Count the packets of a file, opened again from its start, and find the last time-stamp."""
+    count, end = 0, Fraction(0)
+    with open_video(name.removeprefix("file:"), threads=1, max_pixels=sys.maxsize) as (container, stream):
+        base = stream.time_base or Fraction(1, 90000)
+        start = (stream.start_time or 0) * base
+        rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+        try:
+            for packet in container.demux(stream):
+                if packet.size == 0:
+                    continue
+                count += 1
+                stamp = packet.pts if packet.pts is not None else packet.dts
+                if stamp is not None:
+                    end = max(end, (stamp + (packet.duration or 0)) * base)
+                if count > _MAX_SCAN:
+                    raise LimitError(
+                        f"more than {_MAX_SCAN} frames and no length given; re-mux the file first"
+                    )
+        except (av.InvalidDataError, av.EOFError):
+            pass  # broken off: what was seen is its length
+    return max(1, count), float(end - start) if end > start else float(count / rate)

@@ -1,3 +1,4 @@
+import io
 from fractions import Fraction
 
 import av
@@ -82,6 +83,30 @@ def test_other_containers(tmp_path, clip_factory, file_factory, suffix):
     assert info.kind == "video"
     assert info.duration == pytest.approx(1.0, abs=0.06)
     assert round(info.fps) == 20
+
+
+@pytest.mark.parametrize("late", [0, 5])
+def test_a_stream_that_names_no_length_is_counted(tmp_path, late):
+    class Pipe(io.BytesIO):
+        def seekable(self):
+            return False
+
+    pipe = Pipe()
+    with av.open(pipe, "w", format="matroska", options={"live": "1"}) as out:
+        stream = out.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for i in range(20):
+            frame = av.VideoFrame(64, 48, "yuv420p")
+            frame.pts, frame.time_base = 10 * late + i, Fraction(1, 10)
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    path = tmp_path / "live.mkv"
+    path.write_bytes(pipe.getvalue())
+    with av.open(str(path)) as container:
+        assert not container.duration
+    info = probe(path)
+    assert info.frame_count == 20
+    assert info.duration == pytest.approx(2, abs=0.01)
 
 
 def test_images(tmp_path, clip_factory):
