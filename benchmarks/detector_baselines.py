@@ -79,7 +79,7 @@ def main() -> None:
         matched = bootstrap(lambda i, s=s: matched_auc(y[i], s[i], rates[i]), y, groups)
         lines.append([name, plain, matched])
     print(table(["yardstick", "AUC, held out", "the same, frame rates matched"], lines))
-    digest = save_model(fitted, {"name": "baselines", "version": "1"}, chosen.out)
+    digest = save_model(fitted, {"name": "baselines", "version": "2"}, chosen.out)
     print(f"n = {len(items)} clips of {len(set(groups))} groups; {chosen.out.name} {digest}; {commit()}")
 
 

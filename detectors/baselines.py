@@ -24,7 +24,7 @@ from sorakit.types import DetectorEvidence
 __all__ = ["D3Like", "ReStraVLike", "fit_yardstick", "paths_of", "yardsticks"]
 
 FILE = Path(__file__).parent / "models" / "baselines.skops"
-SHA256 = "c134ac5a9fb517b8a7194e600b70c12942f1589d4a33dc846d0338efa23b5148"
+SHA256 = "7eaf77596855d8839960d56050f4372a09d46053e037bf2dd839c2465d0a0c1d"
 
 SECOND = "path_top_second"
 """The one number that D3 looks at."""
@@ -90,12 +90,12 @@ class _Yardstick:
 class ReStraVLike(_Yardstick):
     """Straightness of the path, by regression."""
 
-    name = "restrav-like@1"
+    name = "restrav-like@2"
     key = "restrav"
 
 
 class D3Like(_Yardstick):
     """Second differences alone."""
 
-    name = "d3-like@1"
+    name = "d3-like@2"
     key = "d3"

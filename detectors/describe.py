@@ -17,14 +17,14 @@ from detectors.features.shared import Floats
 
 __all__ = ["BLOCKS", "VERSION", "Description", "describe", "names", "reencoded"]
 
-VERSION = "2"
+VERSION = "3"
 
-_NET_SIDE, _EVERY = 224, 3
+_NET_SIDE, _EVERY = 224, 4
 _SEEN = ("late", "top")
 _TOP, _LATE = 1280, 112
 
-_PAIRED = (1, 3)
-"""Of the network's five frames, those that are looked at again."""
+_PAIRED = (1, 2)
+"""Of the network's four frames, those that are looked at again."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -130,7 +130,7 @@ def bundle_of(
         "platt": platt,
         "low": low,
         "high": high,
-        "margin": float(np.quantile(np.abs(scores[PLAIN] - scores[SOCIAL]), 0.9)),
+        "margin": float(np.median(np.abs(scores[PLAIN] - scores[SOCIAL]))),
         "false_alarms": float((worst[y == 0] > high).mean()),
         "far_limit": max(_MIN_FAR, int(np.quantile(far.sum(1), _FAR_QUANTILE))),
         "generators": generators,

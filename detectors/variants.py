@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from detectors.clip import degrade, pack, read_squares
+from detectors.clip import WIDE, degrade, pack, read_squares
 from sorakit.errors import UsageError
 from sorakit.video.roundtrip import recompress
 
@@ -44,7 +44,7 @@ def make_variant(path: Path, sha256: str, variant: str) -> bytes:
     first = read_squares(path, frames=1)
     room = max(0.0, first.duration - _SPAN)
     step = int(rng.integers(-1, 2)) if first.stride > 1 else 0
-    window = read_squares(path, at=float(rng.uniform(0, room)), step=step)
+    window = read_squares(path, at=float(rng.uniform(0, room)), step=step, side=WIDE)
     return pack(degrade(window.frames, rng))
 
 

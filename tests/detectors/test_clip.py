@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from detectors.clip import FRAMES, SIDE, Squares, canonical, degrade, pack, read_squares, unpack
+from detectors.clip import FRAMES, SIDE, WIDE, Squares, canonical, degrade, pack, read_squares, unpack
 from detectors.variants import make_variant
 from sorakit.errors import NotAVideoError, UsageError
+from sorakit.video.convert import resize
 from sorakit.video.roundtrip import compress, planes_of, recompress, rgb_of
 
 
@@ -27,6 +28,16 @@ def test_a_canonical_clip_is_256_px_and_the_same_every_time(video):
     again = canonical(squares)
     assert np.array_equal(again.luma, clip.luma)
     assert np.array_equal(again.chroma, clip.chroma)
+
+
+def test_large_frames_are_shrunk_in_one_step(tmp_path, moving_frames):
+    path = tmp_path / "large.mp4"
+    large = [resize(f, 800, 600) for f in moving_frames(3, 4, 400)]
+    path.write_bytes(compress(large, crf=10))
+    small, wide, whole = (read_squares(path, side=side).frames for side in (SIDE, WIDE, 1000))
+    assert [frames[0].shape for frames in (small, wide, whole)] == [(s, s, 3) for s in (SIDE, WIDE, 600)]
+    for one, same in zip(small, whole, strict=True):
+        assert np.abs(one.astype(int) - resize(same, SIDE, SIDE)).mean() < 2
 
 
 def test_only_the_pictures_count(video):
